@@ -1,0 +1,87 @@
+// A GPU that checks and times kernels. Implementations: the CUDA driver in this process (core/backend/cuda), a worker
+// process (server/worker), the emulator (tests/emulator).
+#ifndef LADDER_CORE_BACKEND_DEVICE_H_
+#define LADDER_CORE_BACKEND_DEVICE_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/backend/compiler.h"
+#include "core/operator/operator.h"
+#include "core/schedule/launch_spec.h"
+#include "core/target/target.h"
+
+namespace ladder {
+
+// The problem a kernel is tried on: an operator at one M, with inputs drawn from a seed.
+struct Workload {
+  NormalizedOperator op;
+  int64_t m = 1;
+  uint64_t seed = 0;
+};
+
+// A kernel ready to load.
+struct KernelBinary {
+  std::string binary;
+  LaunchSpec launch;
+  NumericsSpec numerics;
+};
+
+struct Verification {
+  bool passed = false;
+  // max over elements of |y - ref| / bound: at most 1 for a kernel that passed. See core/tuning/error_bound.h.
+  double worst_ratio = 0;
+  double relative_norm = 0;  // ||y - ref|| / ||ref||, reported only
+  int64_t wrong_elements = 0;  // beyond the bound, or never written
+  std::string detail;        // of the first wrong element: "y[3, 17] = 1.5, expected 0.25 +- 0.001"
+};
+
+struct Measurement {
+  double median_us = 0;
+  double spread_us = 0;  // median absolute deviation
+  int repeats = 0;       // graph replays
+  double clock_ghz = 0;  // SM clock seen, 0 if unknown
+  friend bool operator==(const Measurement&, const Measurement&) = default;
+};
+
+struct ProfilePolicy {
+  int repeats = 7;              // graph replays, median taken
+  double replay_ms = 2.0;       // wanted length of one replay: as many launches as fill it
+  double preheat_ms = 20.0;     // once per call
+  int64_t rotate_bytes = 0;     // weights cycle through at least this much; 0: six times the L2
+};
+
+// Facts of the installation that a measurement depends on and keys don't contain.
+struct DeviceEnvironment {
+  std::string driver;  // "580.159.04"
+  std::string runtime_id;  // uuid or bus id of this GPU
+};
+
+// Thread-safe; calls are served one at a time.
+class Device {
+ public:
+  virtual ~Device() = default;
+  // The machine as it is; rates measured once and remembered.
+  virtual absl::StatusOr<Target> GetTarget() = 0;
+  virtual absl::StatusOr<DeviceEnvironment> GetEnvironment() = 0;
+  // Binary of schedules/support/support.cuh for this target, needed before the calls below (packing, random inputs,
+  // reference). Cheap when it is already loaded.
+  virtual absl::Status LoadSupport(const CompiledKernel& support) = 0;
+  // Runs the kernel on fresh random inputs and poisoned outputs and compares every element with the reference.
+  // An error means that the kernel could not be run (illegal access, no memory), not that it computed wrongly.
+  virtual absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) = 0;
+  // Times kernels on one workload, their replays interleaved. One result per kernel.
+  virtual absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload, std::span<const KernelBinary> kernels,
+                                                           const ProfilePolicy& policy) = 0;
+  // The vendor library on the same shape by the same method: "cublaslt_fp16", "cublaslt_fp8", "cublaslt_int8", and
+  // "empty" for the launch floor. Unimplemented where it doesn't apply or isn't installed.
+  virtual absl::StatusOr<Measurement> ProfileYardstick(const Workload& workload, std::string_view yardstick,
+                                                       const ProfilePolicy& policy) = 0;
+};
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_BACKEND_DEVICE_H_

@@ -1,0 +1,103 @@
+// The request path: look up, or tune once for everyone who asks.
+#ifndef LADDER_CORE_KERNEL_SERVICE_H_
+#define LADDER_CORE_KERNEL_SERVICE_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/backend/compiler.h"
+#include "core/backend/device.h"
+#include "core/schedule/schedule.h"
+#include "core/store/kernel_store.h"
+#include "core/tuning/tuning_record.h"
+
+namespace ladder {
+
+struct TuningOptions {
+  int candidates = 16;         // measured at most, best predicted first
+  int finalists = 4;           // timed again, interleaved
+  absl::Duration budget = absl::Seconds(10);  // wall time; what is not tried by then is kSkipped
+  bool force = false;          // tune although a current record exists
+};
+
+enum class TuningPhase : uint8_t { kQueued, kEnumerate, kCompile, kVerify, kProfile, kFinal, kStore, kDone };
+std::string_view Name(TuningPhase phase);
+
+struct TuningProgress {
+  TuningPhase phase = TuningPhase::kQueued;
+  int done = 0, failed = 0, total = 0;  // of the phase
+  double best_us = 0;                   // 0: none yet
+  std::string best;                     // the candidate
+};
+using ProgressCallback = std::function<void(const TuningProgress&)>;
+
+// A caller's wish to stop; the tune itself stops when every caller has gone or an admin cancels it.
+class CancelToken {
+ public:
+  void Cancel() { cancelled_ = true; }
+  bool cancelled() const { return cancelled_; }
+
+ private:
+  std::atomic<bool> cancelled_ = false;
+};
+
+struct Acquired {
+  TuningRecord record;
+  bool cache_hit = false;
+};
+
+struct PlannedCandidate {
+  Candidate candidate;
+  double predicted_us = 0;
+};
+
+// Thread-safe. `device` may be null: then records are seeds, compiled and ranked for the named target.
+class KernelService {
+ public:
+  KernelService(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, Device* device);
+  ~KernelService();
+
+  // The stored record if it is current for `target` (never compiles), nothing on a miss.
+  absl::StatusOr<std::optional<TuningRecord>> LookUp(const NormalizedOperator& op, int64_t m, const Target& target);
+  // The record, tuned now if need be. Concurrent callers of one key share one tune and all see its progress.
+  absl::StatusOr<Acquired> Acquire(const NormalizedOperator& op, int64_t m, const Target& target,
+                                   const TuningOptions& options, const ProgressCallback& progress,
+                                   const std::shared_ptr<CancelToken>& cancel);
+  // A verified first choice at once (kFast), for callers that can't wait; a current record if there is one.
+  absl::StatusOr<Acquired> AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target);
+  // What tuning would try, best predicted first. Needs neither GPU nor compiler.
+  absl::StatusOr<std::vector<PlannedCandidate>> Plan(const NormalizedOperator& op, int64_t m, const Target& target) const;
+  // Keys being tuned now, and a way to stop one (all its callers get Cancelled). NotFound if it isn't running.
+  std::vector<CacheKey> Running() const;
+  absl::Status Cancel(const CacheKey& key);
+
+  // Whether a stored record can be served as it is: same sources and compiler, kind measured (or a seed when there is
+  // no device). Otherwise the differing component by name.
+  absl::Status CheckCurrent(const TuningRecord& record) const;
+
+  // The support kernels (schedules/support) for a target: compiled once, kept in the store.
+  absl::StatusOr<CompiledKernel> Support(const Target& target);
+
+ private:
+  struct InFlight;
+  class Tuner;
+  const ScheduleCatalog& catalog_;
+  KernelStore& store_;
+  Compiler& compiler_;
+  Device* device_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<InFlight>> in_flight_;  // by CacheKey digest
+};
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_KERNEL_SERVICE_H_

@@ -1,0 +1,87 @@
+// What a caller asks for, and what Ladder understood.
+#ifndef LADDER_CORE_OPERATOR_OPERATOR_H_
+#define LADDER_CORE_OPERATOR_OPERATOR_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/types/data_type.h"
+#include "core/types/weight_type.h"
+
+namespace ladder {
+
+// One M (first == last) or an inclusive range, served by buckets.
+struct MRange {
+  int64_t first = 1;
+  int64_t last = 1;
+  friend bool operator==(const MRange&, const MRange&) = default;
+};
+
+// What the caller said, unchecked. Empty strings mean the default.
+struct OperatorDescriptor {
+  std::string op = "matmul";
+  std::string a = "fp16";      // activation: fp16, bf16
+  std::string w = "int4";      // weight element
+  std::string scale;           // default: the activation's type
+  std::string zeros;           // default: none
+  std::string out;             // default: the activation's type
+  std::optional<int64_t> group;  // default: 64 for tables, 128 otherwise (K if K is smaller or does not divide); -1: per channel
+  bool bias = false;           // added in fp32, of the activation's type
+  int64_t n = 0;
+  int64_t k = 0;
+  std::vector<MRange> m;       // default: 1..4096
+};
+
+// A descriptor that makes sense. Only Normalize makes one, so nothing unchecked reaches a key. Equivalent descriptors
+// normalize to equal operators. M is not part of it: a weight is packed once and meets every M.
+class NormalizedOperator {
+ public:
+  NormalizedOperator() = default;  // empty (n == 0), for containers; no key is made of it
+  DataType activation() const { return activation_; }
+  const WeightType& weight() const { return weight_; }
+  DataType out() const { return out_; }
+  bool bias() const { return bias_; }
+  int64_t n() const { return n_; }
+  int64_t k() const { return k_; }
+  // The type the products are computed in: the activation's.
+  DataType compute() const { return activation_; }
+
+  // Canonical one-line text: "matmul a=fp16 w=nf4 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672".
+  // Tables are spelled out by a digest of their values, so that a name alone never decides a key.
+  std::string ToString() const;
+  // The descriptor that normalizes to this.
+  OperatorDescriptor ToDescriptor() const;
+
+  friend bool operator==(const NormalizedOperator&, const NormalizedOperator&) = default;
+
+ private:
+  friend absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor&);
+  DataType activation_ = DataType::kF16;
+  WeightType weight_;
+  DataType out_ = DataType::kF16;
+  bool bias_ = false;
+  int64_t n_ = 0;
+  int64_t k_ = 0;
+};
+
+inline constexpr int64_t kMaxDimension = int64_t{1} << 24;  // N and K; M too
+inline constexpr int64_t kMaxBucket = 8192;
+
+// InvalidArgument, its message starting with the field's name, if the descriptor makes no sense; Unimplemented if it
+// does but nothing serves it.
+absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descriptor);
+
+// The M values to tune for, ascending, without duplicates: a single M as it is; a range a..b as the buckets (powers of
+// two up to kMaxBucket) from the first one that covers a to the first one that covers b. InvalidArgument for m < 1.
+absl::StatusOr<std::vector<int64_t>> NormalizeM(const std::vector<MRange>& m);
+
+// "1,16,1..4096" -> ranges.
+absl::StatusOr<std::vector<MRange>> ParseMList(std::string_view text);
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_OPERATOR_OPERATOR_H_

@@ -1,0 +1,34 @@
+// One point of a schedule's space: the schedule's name and its ordered, named integers.
+#ifndef LADDER_CORE_SCHEDULE_CANDIDATE_H_
+#define LADDER_CORE_SCHEDULE_CANDIDATE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace ladder {
+
+struct Candidate {
+  std::string schedule;  // "decode"
+  std::vector<std::pair<std::string, int64_t>> parameters;
+
+  // Value of a parameter. REQUIRES: it is there.
+  int64_t operator[](std::string_view name) const;
+  // "decode(row_tiles=2,warps=16)". Parse(ToString()) == *this.
+  std::string ToString() const;
+  static absl::StatusOr<Candidate> Parse(std::string_view text);
+
+  friend bool operator==(const Candidate&, const Candidate&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const Candidate& c) {
+    return H::combine(std::move(h), c.schedule, c.parameters);
+  }
+};
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_SCHEDULE_CANDIDATE_H_

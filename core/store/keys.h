@@ -1,0 +1,56 @@
+// The two keys. CacheKey: which candidate won for (operator, M, device model, measuring policy). ArtifactKey: which
+// binary a source becomes under (compiler, flags, architecture). Both hash a tagged, length-prefixed, versioned encoding.
+#ifndef LADDER_CORE_STORE_KEYS_H_
+#define LADDER_CORE_STORE_KEYS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/backend/compiler.h"
+#include "core/operator/operator.h"
+#include "core/target/target.h"
+
+namespace ladder {
+
+// SHA-256 of `bytes`, 64 hex digits. (Own code: core links no OpenSSL; held to NIST vectors by a test.)
+std::string Sha256Hex(std::string_view bytes);
+
+// Builds a canonical text, one "tag=length:value\n" line a field, so that no two field lists share an encoding.
+class CanonicalText {
+ public:
+  explicit CanonicalText(std::string_view version);
+  CanonicalText& Field(std::string_view tag, std::string_view value);
+  CanonicalText& Field(std::string_view tag, int64_t value);
+  const std::string& text() const { return text_; }
+  std::string Digest() const { return Sha256Hex(text_); }
+
+ private:
+  std::string text_;
+};
+
+struct CacheKey {
+  std::string digest;  // 64 hex digits
+  friend bool operator==(const CacheKey&, const CacheKey&) = default;
+  friend auto operator<=>(const CacheKey&, const CacheKey&) = default;
+};
+
+struct ArtifactKey {
+  std::string digest;
+  friend bool operator==(const ArtifactKey&, const ArtifactKey&) = default;
+};
+
+// Bumped when what a measurement means changes (graph replay, rotated weights, ...).
+inline constexpr int kMeasuringPolicyVersion = 1;
+
+// The canonical text and its key. Of the target only vendor, architecture, device model and the limits that decide what
+// can run enter (not measured rates, not the driver).
+std::string CacheKeyText(const NormalizedOperator& op, int64_t m, const Target& target);
+CacheKey MakeCacheKey(const NormalizedOperator& op, int64_t m, const Target& target);
+
+ArtifactKey MakeArtifactKey(const CompileRequest& request, std::string_view sources_digest,
+                            std::string_view compiler_version);
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_STORE_KEYS_H_

@@ -1,0 +1,33 @@
+// Arithmetic types of activations, scales and outputs.
+#ifndef LADDER_CORE_TYPES_DATA_TYPE_H_
+#define LADDER_CORE_TYPES_DATA_TYPE_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace ladder {
+
+enum class DataType : uint8_t { kF16 = 1, kBF16 = 2, kF32 = 3 };
+
+// "fp16", "bf16", "fp32".
+std::string_view Name(DataType type);
+// The inverse of Name. InvalidArgument listing the known names otherwise.
+absl::StatusOr<DataType> ParseDataType(std::string_view name);
+int64_t Bytes(DataType type);
+// Unit roundoff of round-to-nearest: 2^-11 (fp16), 2^-8 (bf16), 2^-24 (fp32).
+double UnitRoundoff(DataType type);
+
+// IEEE conversions, round to nearest even. `bits` in the low half-word.
+float HalfToFloat(uint16_t bits);
+uint16_t FloatToHalf(float value);
+float BFloat16ToFloat(uint16_t bits);
+uint16_t FloatToBFloat16(float value);
+// One element of `type` at `data[index]`, and its store (rounded to nearest even).
+float LoadElement(DataType type, const void* data, int64_t index);
+void StoreElement(DataType type, void* data, int64_t index, float value);
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_TYPES_DATA_TYPE_H_

@@ -1,0 +1,52 @@
+// Integer names, function qualifiers and the arguments every matmul kernel takes. Device sources include no CUDA
+// header: NVRTC then needs no header path, and the emulator can compile the same files with the host compiler.
+#pragma once
+
+#ifdef LADDER_EMULATOR
+#include LADDER_EMULATOR  // tests/emulator/primitives.h: qualifiers and host versions of everything in ptx.cuh
+#else
+#define LADDER_DEVICE __device__ __forceinline__
+#define LADDER_KERNEL extern "C" __global__
+#define LADDER_GRID_CONSTANT __grid_constant__
+#define LADDER_CONSTANT __constant__
+#endif
+
+namespace ladder {
+
+using u8 = unsigned char;
+using u16 = unsigned short;
+using u32 = unsigned int;
+using u64 = unsigned long long;
+using i64 = long long;
+
+// The 16-bit arithmetic types. Values travel as bits: u16 alone, u32 as a pair (low half first).
+struct F16 {};
+struct BF16 {};
+struct F32 {};
+
+// A CUtensorMap by another name: opaque to the kernel, built by the launcher.
+struct alignas(64) TensorMap {
+  u64 opaque[16];
+};
+
+// Arguments of every matmul kernel: Y[m, N] = X[m, K] * W[N, K]^T (+ bias). N and K are compile-time constants.
+// x is row-major, contiguous, 16-byte aligned; y likewise. 64 bytes, so that a kernel without tensor maps passes no more.
+struct alignas(64) MatmulArguments {
+  const void* x;
+  const void* w;      // packed layout (quantised) or row-major N x K (dense)
+  const void* scale;  // [ceil(N/64)][K/g][64]
+  const void* zero;   // as scale; 4-bit zeros: 32 bytes per 64 rows, byte 8*tile + r holds rows r (low) and r + 8
+  const void* bias;   // [N] in the activation type, or null
+  void* y;
+  void* workspace;  // starts with zeroed counters; a kernel leaves them zero. See LaunchSpec.
+  int m;            // 1 .. LaunchSpec::max_m
+};
+
+// The same plus tensor maps, for kernels whose LaunchSpec asks for them.
+struct alignas(64) MatmulTmaArguments {
+  MatmulArguments base;
+  TensorMap x_map;
+  TensorMap w_map;
+};
+
+}  // namespace ladder
