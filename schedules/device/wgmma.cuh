@@ -1,0 +1,20 @@
+// Shared-memory descriptors of the warp group matrix instructions.
+//
+// Operands are K-major tiles of 64 columns (128 bytes a row) with the 128-byte swizzle that TMA writes: the 16-byte chunk c
+// of row r lies at r * 128 + ((c ^ (r & 7)) << 4). A tile starts at a multiple of 1,024 bytes; the swizzle is a function of
+// the address, so the next k16 step is the start address + 32 and the next 64 rows are + 8,192.
+#pragma once
+#include "schedules/device/ptx.cuh"
+
+namespace ladder {
+
+// Descriptor fields: bits 0-13 address >> 4; 16-29 leading offset >> 4 (1: unused when swizzled); 32-45 stride between
+// groups of 8 rows >> 4 (1,024 bytes); 62-63 swizzle (1: 128 bytes).
+LADDER_DEVICE u64 wgmma_descriptor(u32 shared) {
+  return static_cast<u64>((shared & 0x3ffffu) >> 4) | (1ull << 16) | (64ull << 32) | (1ull << 62);
+}
+
+// What to add to a descriptor to move by `bytes` (a multiple of 16) inside shared memory.
+LADDER_DEVICE constexpr u64 wgmma_descriptor_step(u32 bytes) { return bytes >> 4; }
+
+}  // namespace ladder
