@@ -23,14 +23,14 @@
 namespace ladder {
 
 struct TuningOptions {
-  int candidates = 16;         // measured at most, best predicted first
-  int finalists = 4;           // timed again, interleaved
+  int candidates = 16;                        // measured at most, best predicted first
+  int finalists = 4;                          // timed again, interleaved
   absl::Duration budget = absl::Seconds(10);  // wall time; what is not tried by then is kSkipped
-  bool force = false;          // tune although a current record exists
+  bool force = false;                         // tune although a current record exists
 };
 
 enum class TuningPhase : uint8_t { kQueued, kEnumerate, kCompile, kVerify, kProfile, kFinal, kStore, kDone };
-std::string_view Name(TuningPhase phase);
+absl::string_view Name(TuningPhase phase);
 
 struct TuningProgress {
   TuningPhase phase = TuningPhase::kQueued;
@@ -75,7 +75,8 @@ class KernelService {
   // A verified first choice at once (kFast), for callers that can't wait; a current record if there is one.
   absl::StatusOr<Acquired> AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target);
   // What tuning would try, best predicted first. Needs neither GPU nor compiler.
-  absl::StatusOr<std::vector<PlannedCandidate>> Plan(const NormalizedOperator& op, int64_t m, const Target& target) const;
+  absl::StatusOr<std::vector<PlannedCandidate>> Plan(const NormalizedOperator& op, int64_t m,
+                                                     const Target& target) const;
   // Keys being tuned now, and a way to stop one (all its callers get Cancelled). NotFound if it isn't running.
   std::vector<CacheKey> Running() const;
   absl::Status Cancel(const CacheKey& key);

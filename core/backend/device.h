@@ -34,9 +34,9 @@ struct Verification {
   bool passed = false;
   // max over elements of |y - ref| / bound: at most 1 for a kernel that passed. See core/tuning/error_bound.h.
   double worst_ratio = 0;
-  double relative_norm = 0;  // ||y - ref|| / ||ref||, reported only
+  double relative_norm = 0;    // ||y - ref|| / ||ref||, reported only
   int64_t wrong_elements = 0;  // beyond the bound, or never written
-  std::string detail;        // of the first wrong element: "y[3, 17] = 1.5, expected 0.25 +- 0.001"
+  std::string detail;          // of the first wrong element: "y[3, 17] = 1.5, expected 0.25 +- 0.001"
 };
 
 struct Measurement {
@@ -48,15 +48,15 @@ struct Measurement {
 };
 
 struct ProfilePolicy {
-  int repeats = 7;              // graph replays, median taken
-  double replay_ms = 2.0;       // wanted length of one replay: as many launches as fill it
-  double preheat_ms = 20.0;     // once per call
-  int64_t rotate_bytes = 0;     // weights cycle through at least this much; 0: six times the L2
+  int repeats = 7;           // graph replays, median taken
+  double replay_ms = 2.0;    // wanted length of one replay: as many launches as fill it
+  double preheat_ms = 20.0;  // once per call
+  int64_t rotate_bytes = 0;  // weights cycle through at least this much; 0: six times the L2
 };
 
 // Facts of the installation that a measurement depends on and keys don't contain.
 struct DeviceEnvironment {
-  std::string driver;  // "580.159.04"
+  std::string driver;      // "580.159.04"
   std::string runtime_id;  // uuid or bus id of this GPU
 };
 
@@ -74,11 +74,12 @@ class Device {
   // An error means that the kernel could not be run (illegal access, no memory), not that it computed wrongly.
   virtual absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) = 0;
   // Times kernels on one workload, their replays interleaved. One result per kernel.
-  virtual absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload, std::span<const KernelBinary> kernels,
+  virtual absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload,
+                                                           std::span<const KernelBinary> kernels,
                                                            const ProfilePolicy& policy) = 0;
   // The vendor library on the same shape by the same method: "cublaslt_fp16", "cublaslt_fp8", "cublaslt_int8", and
   // "empty" for the launch floor. Unimplemented where it doesn't apply or isn't installed.
-  virtual absl::StatusOr<Measurement> ProfileYardstick(const Workload& workload, std::string_view yardstick,
+  virtual absl::StatusOr<Measurement> ProfileYardstick(const Workload& workload, absl::string_view yardstick,
                                                        const ProfilePolicy& policy) = 0;
 };
 

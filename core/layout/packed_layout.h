@@ -1,4 +1,5 @@
-// How a quantised weight lies in memory: one packing serves every kernel and every M. See design notes in layout/README.md.
+// How a quantised weight lies in memory: one packing serves every kernel and every M. See design notes in
+// layout/README.md.
 #ifndef LADDER_CORE_LAYOUT_PACKED_LAYOUT_H_
 #define LADDER_CORE_LAYOUT_PACKED_LAYOUT_H_
 
@@ -18,8 +19,8 @@ enum class CodePlacement : uint8_t {
 };
 
 // Blocks of 64 rows x 64 columns (4 bits), 2,048 bytes each, in the order [N/64][K/64][4 row tiles][32 lanes][4 words]:
-// word f of lane t in tile r holds rows 16r + t/4 (+8), columns 16f + 2(t%4) + {0,1} (+8) of the block. N pads to 64, K to
-// 64; padding codes decode to a finite value (kernels neutralise padded k by zero activations and drop padded rows).
+// word f of lane t in tile r holds rows 16r + t/4 (+8), columns 16f + 2(t%4) + {0,1} (+8) of the block. N pads to 64, K
+// to 64; padding codes decode to a finite value (kernels neutralise padded k by zero activations and drop padded rows).
 // Scales and zeros: [ceil(N/64)][K/group][64] in natural row order; quantized (4-bit) zeros: 32 bytes per 64 rows, byte
 // 8 * tile + r holds row 16 * tile + r in its low and row 16 * tile + r + 8 in its high half.
 struct PackedLayout {
@@ -27,7 +28,7 @@ struct PackedLayout {
   int64_t n = 0;
   int64_t k = 0;
   int bits = 0;
-  int64_t groups = 0;      // K / group, or 0 without scales
+  int64_t groups = 0;  // K / group, or 0 without scales
   DataType scale = DataType::kF16;
   ZeroMode zeros = ZeroMode::kNone;
   bool offset_binary = false;  // signed codes: two's complement in, code + 2^(bits-1) packed
@@ -50,10 +51,10 @@ struct PackedLayout {
   Position Find(int64_t row, int64_t column) const;
 };
 
-// The natural form, as checkpoints have it: codes row-major, `bits` each, little-endian within bytes (code k of a row in
-// bits (k * bits) % 8 of byte k * bits / 8), rows byte-aligned; scales and zeros row-major [N][K/group]; quantized zeros
-// row-major like codes, 4 bits each, rows byte-aligned. Plain weights are copied as they are.
-// InvalidArgument if a span has the wrong size.
+// The natural form, as checkpoints have it: codes row-major, `bits` each, little-endian within bytes (code k of a row
+// in bits (k * bits) % 8 of byte k * bits / 8), rows byte-aligned; scales and zeros row-major [N][K/group]; quantized
+// zeros row-major like codes, 4 bits each, rows byte-aligned. Plain weights are copied as they are. InvalidArgument if
+// a span has the wrong size.
 absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> codes, std::span<const uint8_t> scales,
                            std::span<const uint8_t> zeros, std::span<uint8_t> packed, std::span<uint8_t> packed_scales,
                            std::span<uint8_t> packed_zeros);

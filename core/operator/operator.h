@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/types/data_type.h"
 #include "core/types/weight_type.h"
 
@@ -24,16 +24,17 @@ struct MRange {
 // What the caller said, unchecked. Empty strings mean the default.
 struct OperatorDescriptor {
   std::string op = "matmul";
-  std::string a = "fp16";      // activation: fp16, bf16
-  std::string w = "int4";      // weight element
-  std::string scale;           // default: the activation's type
-  std::string zeros;           // default: none
-  std::string out;             // default: the activation's type
-  std::optional<int64_t> group;  // default: 64 for tables, 128 otherwise (K if K is smaller or does not divide); -1: per channel
-  bool bias = false;           // added in fp32, of the activation's type
+  std::string a = "fp16";  // activation: fp16, bf16
+  std::string w = "int4";  // weight element
+  std::string scale;       // default: the activation's type
+  std::string zeros;       // default: none
+  std::string out;         // default: the activation's type
+  std::optional<int64_t>
+      group;          // default: 64 for tables, 128 otherwise (K if K is smaller or does not divide); -1: per channel
+  bool bias = false;  // added in fp32, of the activation's type
   int64_t n = 0;
   int64_t k = 0;
-  std::vector<MRange> m;       // default: 1..4096
+  std::vector<MRange> m;  // default: 1..4096
 };
 
 // A descriptor that makes sense. Only Normalize makes one, so nothing unchecked reaches a key. Equivalent descriptors
@@ -80,7 +81,7 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
 absl::StatusOr<std::vector<int64_t>> NormalizeM(const std::vector<MRange>& m);
 
 // "1,16,1..4096" -> ranges.
-absl::StatusOr<std::vector<MRange>> ParseMList(std::string_view text);
+absl::StatusOr<std::vector<MRange>> ParseMList(absl::string_view text);
 
 }  // namespace ladder
 

@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace ladder {
 
@@ -17,10 +17,10 @@ struct Candidate {
   std::vector<std::pair<std::string, int64_t>> parameters;
 
   // Value of a parameter. REQUIRES: it is there.
-  int64_t operator[](std::string_view name) const;
+  int64_t operator[](absl::string_view name) const;
   // "decode(row_tiles=2,warps=16)". Parse(ToString()) == *this.
   std::string ToString() const;
-  static absl::StatusOr<Candidate> Parse(std::string_view text);
+  static absl::StatusOr<Candidate> Parse(absl::string_view text);
 
   friend bool operator==(const Candidate&, const Candidate&) = default;
   template <typename H>

@@ -10,17 +10,19 @@ namespace ladder {
 
 enum class TensorOperand : uint8_t { kX = 1, kW = 2 };
 
-// A 2-D tensor map over a row-major 16-bit matrix, zeros outside. Its global size is [rows][K]: rows = m for X, N for W.
+// A 2-D tensor map over a row-major 16-bit matrix, zeros outside. Its global size is [rows][K]: rows = m for X, N for
+// W.
 struct TensorMapSpec {
   TensorOperand operand = TensorOperand::kX;
-  int box_columns = 64;   // box_columns * 2 bytes == the swizzle, when there is one
+  int box_columns = 64;  // box_columns * 2 bytes == the swizzle, when there is one
   int box_rows = 0;
   int swizzle_bytes = 128;  // 0, 32, 64, 128
   friend bool operator==(const TensorMapSpec&, const TensorMapSpec&) = default;
 };
 
 // Device workspace = kCounterBytes of counters (zero before the first launch; every kernel leaves them zero), then
-// ceil(m / m_tile) * workspace_bytes_per_m_tile of scratch, when that is not 0. One workspace per stream serves all kernels.
+// ceil(m / m_tile) * workspace_bytes_per_m_tile of scratch, when that is not 0. One workspace per stream serves all
+// kernels.
 inline constexpr int64_t kCounterBytes = 64 * 1024;
 
 struct LaunchSpec {
@@ -28,14 +30,15 @@ struct LaunchSpec {
   int threads = 0;
   int cluster = 1;
   int64_t shared_bytes = 0;  // dynamic
-  // Grid (1-D): min(ceil(m / m_tile) * blocks_per_m_tile, max_blocks); max_blocks 0: no limit (persistent kernels set it).
+  // Grid (1-D): min(ceil(m / m_tile) * blocks_per_m_tile, max_blocks); max_blocks 0: no limit (persistent kernels set
+  // it).
   int64_t m_tile = 1;
   int64_t blocks_per_m_tile = 1;
   int64_t max_blocks = 0;
   // The kernel takes 1 <= m <= max_m rows; a launcher serves more by several launches over row slices.
   int64_t max_m = 1;
   int64_t workspace_bytes_per_m_tile = 0;
-  bool dependent_launch = false;  // may be launched with programmatic stream serialization
+  bool dependent_launch = false;           // may be launched with programmatic stream serialization
   std::vector<TensorMapSpec> tensor_maps;  // empty: the kernel takes MatmulArguments, else MatmulTmaArguments
 
   int64_t Grid(int64_t m) const {

@@ -5,11 +5,11 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/operator/operator.h"
 #include "core/schedule/candidate.h"
 #include "core/schedule/launch_spec.h"
@@ -40,15 +40,16 @@ struct LoweredKernel {
 class Schedule {
  public:
   virtual ~Schedule() = default;
-  virtual std::string_view name() const = 0;
+  virtual absl::string_view name() const = 0;
   // Raised when parameters are added or change meaning: older records become seeds.
   virtual int revision() const = 0;
   // Ok, or Unimplemented saying why not.
   virtual absl::Status Supports(const NormalizedOperator& op, int64_t m, const Target& target) const = 0;
-  // Every candidate worth measuring for this m: fits the target's limits, correct for any m up to its max_m. May be long;
-  // the policy ranks by Predict and keeps the best.
+  // Every candidate worth measuring for this m: fits the target's limits, correct for any m up to its max_m. May be
+  // long; the policy ranks by Predict and keeps the best.
   virtual std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const = 0;
-  // REQUIRES: Supports() is ok and the candidate is one of this schedule's; InvalidArgument for parameters that don't fit.
+  // REQUIRES: Supports() is ok and the candidate is one of this schedule's; InvalidArgument for parameters that don't
+  // fit.
   virtual absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
                                               const Target& target) const = 0;
   // Predicted microseconds at m rows, by the cost model's constants in target.limits.
@@ -62,7 +63,7 @@ struct ScheduleCatalog {
   std::map<std::string, std::string> sources;  // include name -> text
   std::string sources_digest;                  // SHA-256 over sources, hex
 
-  const Schedule* Find(std::string_view name) const;
+  const Schedule* Find(absl::string_view name) const;
 };
 
 }  // namespace ladder

@@ -24,7 +24,8 @@ class KernelStore {
   // Stores a record and its binaries (by the SHA-256 that its ranked kernels name) in one transaction, replacing the
   // key's former record; returns the record's generation. Binaries already present may be left out.
   // InvalidArgument if a named binary is neither given nor present, or if its digest is not its content's.
-  virtual absl::StatusOr<uint64_t> Put(const TuningRecord& record, const std::map<std::string, std::string>& binaries) = 0;
+  virtual absl::StatusOr<uint64_t> Put(const TuningRecord& record,
+                                       const std::map<std::string, std::string>& binaries) = 0;
   // A binary by digest, checked. NotFound; DataLoss if it was damaged (then quarantined, and its records are misses).
   virtual absl::StatusOr<std::string> ReadBlob(const std::string& sha256) = 0;
   // A binary compiled before under this key, or nothing: spares a compilation.

@@ -1,12 +1,13 @@
 // The two keys. CacheKey: which candidate won for (operator, M, device model, measuring policy). ArtifactKey: which
-// binary a source becomes under (compiler, flags, architecture). Both hash a tagged, length-prefixed, versioned encoding.
+// binary a source becomes under (compiler, flags, architecture). Both hash a tagged, length-prefixed, versioned
+// encoding.
 #ifndef LADDER_CORE_STORE_KEYS_H_
 #define LADDER_CORE_STORE_KEYS_H_
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "core/backend/compiler.h"
 #include "core/operator/operator.h"
 #include "core/target/target.h"
@@ -14,14 +15,14 @@
 namespace ladder {
 
 // SHA-256 of `bytes`, 64 hex digits. (Own code: core links no OpenSSL; held to NIST vectors by a test.)
-std::string Sha256Hex(std::string_view bytes);
+std::string Sha256Hex(absl::string_view bytes);
 
 // Builds a canonical text, one "tag=length:value\n" line a field, so that no two field lists share an encoding.
 class CanonicalText {
  public:
-  explicit CanonicalText(std::string_view version);
-  CanonicalText& Field(std::string_view tag, std::string_view value);
-  CanonicalText& Field(std::string_view tag, int64_t value);
+  explicit CanonicalText(absl::string_view version);
+  CanonicalText& Field(absl::string_view tag, absl::string_view value);
+  CanonicalText& Field(absl::string_view tag, int64_t value);
   const std::string& text() const { return text_; }
   std::string Digest() const { return Sha256Hex(text_); }
 
@@ -48,8 +49,8 @@ inline constexpr int kMeasuringPolicyVersion = 1;
 std::string CacheKeyText(const NormalizedOperator& op, int64_t m, const Target& target);
 CacheKey MakeCacheKey(const NormalizedOperator& op, int64_t m, const Target& target);
 
-ArtifactKey MakeArtifactKey(const CompileRequest& request, std::string_view sources_digest,
-                            std::string_view compiler_version);
+ArtifactKey MakeArtifactKey(const CompileRequest& request, absl::string_view sources_digest,
+                            absl::string_view compiler_version);
 
 }  // namespace ladder
 

@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace ladder {
 
@@ -24,10 +24,10 @@ struct DeviceLimits {
   int blocks_per_multiprocessor = 0;
   int64_t l2_bytes = 0;
   int64_t memory_bytes = 0;
-  double clock_ghz = 0;           // boost
-  double read_gb_per_s = 0;       // device memory
-  double dense_fp16_tflops = 0;   // tensor cores, sustained
-  double launch_us = 0;           // an empty kernel in a graph
+  double clock_ghz = 0;          // boost
+  double read_gb_per_s = 0;      // device memory
+  double dense_fp16_tflops = 0;  // tensor cores, sustained
+  double launch_us = 0;          // an empty kernel in a graph
 
   friend bool operator==(const DeviceLimits&, const DeviceLimits&) = default;
 };
@@ -45,10 +45,10 @@ struct Target {
 
   // "nvidia;sm_90a;NVIDIA H200;multiprocessors=132;...". Parse(ToString()) == *this.
   std::string ToString() const;
-  static absl::StatusOr<Target> Parse(std::string_view text);
+  static absl::StatusOr<Target> Parse(absl::string_view text);
   // A table of published figures: "h200", "h100", "a100-80g", "rtx4090", ...; an architecture ("sm_90a") means its
   // flagship. InvalidArgument listing the names otherwise.
-  static absl::StatusOr<Target> FromName(std::string_view name);
+  static absl::StatusOr<Target> FromName(absl::string_view name);
   static std::vector<std::string> Names();
 
   friend bool operator==(const Target&, const Target&) = default;

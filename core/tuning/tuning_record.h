@@ -15,16 +15,16 @@
 namespace ladder {
 
 enum class CandidateStatus : uint8_t {
-  kRanked = 0,        // predicted only
+  kRanked = 0,  // predicted only
   kCompileFailed = 1,
-  kSpilled = 2,       // spills or serialised wgmma: not worth a measurement
-  kWrong = 3,         // failed verification
-  kCrashed = 4,       // killed the worker, or could not be launched
+  kSpilled = 2,  // spills or serialised wgmma: not worth a measurement
+  kWrong = 3,    // failed verification
+  kCrashed = 4,  // killed the worker, or could not be launched
   kTimed = 5,
-  kDenied = 6,        // killed the worker twice before
-  kSkipped = 7,       // the budget ran out before it
+  kDenied = 6,   // killed the worker twice before
+  kSkipped = 7,  // the budget ran out before it
 };
-std::string_view Name(CandidateStatus status);
+absl::string_view Name(CandidateStatus status);
 
 struct CandidateTrace {
   Candidate candidate;
@@ -49,12 +49,12 @@ struct TuningTrace {
 struct RankedKernel {
   Candidate candidate;
   int schedule_revision = 0;
-  ArtifactKey artifact;      // empty for a candidate that was only predicted
-  std::string blob_sha256;   // of the binary in the store, hex; empty without one
+  ArtifactKey artifact;     // empty for a candidate that was only predicted
+  std::string blob_sha256;  // of the binary in the store, hex; empty without one
   LaunchSpec launch;
   NumericsSpec numerics;
   double predicted_us = 0;
-  Measurement measurement;   // median_us == 0: not measured
+  Measurement measurement;  // median_us == 0: not measured
   double worst_ratio = 0;
   double relative_norm = 0;
 };
@@ -64,7 +64,7 @@ enum class RecordKind : uint8_t {
   kSeed = 2,      // compiled and ranked by the policy only: never served as a kernel
   kFast = 3,      // verified and timed, but not searched for: the answer while tuning goes on
 };
-std::string_view Name(RecordKind kind);
+absl::string_view Name(RecordKind kind);
 
 struct Environment {
   std::string compiler;        // Compiler::Version()

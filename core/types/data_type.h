@@ -3,18 +3,18 @@
 #define LADDER_CORE_TYPES_DATA_TYPE_H_
 
 #include <cstdint>
-#include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace ladder {
 
 enum class DataType : uint8_t { kF16 = 1, kBF16 = 2, kF32 = 3 };
 
 // "fp16", "bf16", "fp32".
-std::string_view Name(DataType type);
+absl::string_view Name(DataType type);
 // The inverse of Name. InvalidArgument listing the known names otherwise.
-absl::StatusOr<DataType> ParseDataType(std::string_view name);
+absl::StatusOr<DataType> ParseDataType(absl::string_view name);
 int64_t Bytes(DataType type);
 // Unit roundoff of round-to-nearest: 2^-11 (fp16), 2^-8 (bf16), 2^-24 (fp32).
 double UnitRoundoff(DataType type);

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/types/data_type.h"
 
 namespace ladder {
@@ -24,22 +24,23 @@ struct ElementType {
   std::string name;  // as the user says it: "int4", "nf4", "fp16"
   ElementKind kind = ElementKind::kSigned;
   int bits = 0;
-  std::vector<float> table;             // kTable only: value of each code
-  DataType plain = DataType::kF16;      // kPlain only
+  std::vector<float> table;         // kTable only: value of each code
+  DataType plain = DataType::kF16;  // kPlain only
 
-  // Value of a code as the interface has it (two's complement for kSigned; raw bits for kPlain). REQUIRES: code < 2^bits.
+  // Value of a code as the interface has it (two's complement for kSigned; raw bits for kPlain). REQUIRES: code <
+  // 2^bits.
   double Decode(uint32_t code) const;
   bool quantized() const { return kind != ElementKind::kPlain; }
   friend bool operator==(const ElementType&, const ElementType&) = default;
 };
 
 // The built-in elements by name: int4, uint4, nf4, fp16, bf16. InvalidArgument naming the known ones otherwise.
-absl::StatusOr<ElementType> ParseElementType(std::string_view name);
+absl::StatusOr<ElementType> ParseElementType(absl::string_view name);
 std::vector<std::string> BuiltInElementNames();
 
 enum class ZeroMode : uint8_t { kNone = 0, kOriginal = 1, kRescale = 2, kQuantized = 3 };
-std::string_view Name(ZeroMode mode);  // "none", "original", "rescale", "quantized"
-absl::StatusOr<ZeroMode> ParseZeroMode(std::string_view name);
+absl::string_view Name(ZeroMode mode);  // "none", "original", "rescale", "quantized"
+absl::StatusOr<ZeroMode> ParseZeroMode(absl::string_view name);
 
 // A weight matrix's number format. For plain elements has_scale is false and the rest is unused.
 struct WeightType {
@@ -52,7 +53,8 @@ struct WeightType {
   friend bool operator==(const WeightType&, const WeightType&) = default;
 };
 
-// Value of one weight from its code, scale and zero (zero: a number for original and rescale, the integer z for quantized).
+// Value of one weight from its code, scale and zero (zero: a number for original and rescale, the integer z for
+// quantized).
 double WeightValue(const WeightType& type, uint32_t code, double scale, double zero);
 
 }  // namespace ladder

@@ -1,0 +1,174 @@
+#include "core/operator/operator.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "core/store/keys.h"
+
+namespace ladder {
+namespace {
+
+absl::Status Bad(absl::string_view field, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
+}
+
+absl::Status InField(absl::string_view field, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(field, ": ", status.message()));
+}
+
+absl::Status CheckDimension(absl::string_view field, int64_t value) {
+  if (value < 1 || value > kMaxDimension) {
+    return Bad(field, absl::StrCat("must be from 1 to ", kMaxDimension, ", not ", value));
+  }
+  return absl::OkStatus();
+}
+
+// The group a descriptor without one means: what checkpoints of such types use, or the whole row where that cannot be.
+int64_t DefaultGroup(const ElementType& element, int64_t k) {
+  const int64_t usual = element.kind == ElementKind::kTable ? 64 : 128;
+  return k % usual == 0 ? usual : k;
+}
+
+absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, WeightType& w) {
+  const std::string scale = d.scale.empty() ? std::string(Name(activation)) : d.scale;
+  const absl::StatusOr<DataType> type = ParseDataType(scale);
+  if (!type.ok()) return InField("scale", type.status());
+  if (*type == DataType::kF32) {
+    return absl::UnimplementedError("scale: fp32 scales are not served; nearest: fp16, bf16");
+  }
+  w.has_scale = true;
+  w.scale = *type;
+  w.group = d.group.value_or(DefaultGroup(w.element, d.k));
+  if (w.group == -1) w.group = d.k;
+  if (w.group < 1 || w.group > d.k || d.k % w.group != 0) {
+    return Bad("group", absl::StrCat("must be -1 (per channel) or divide K = ", d.k, ", and ", w.group, " does not"));
+  }
+  if (w.group != d.k && w.group % 16 != 0) {
+    return absl::UnimplementedError(absl::StrCat("group: groups must be multiples of 16 or the whole of K; nearest to ",
+                                                 w.group, ": ", (w.group + 15) / 16 * 16, ", -1"));
+  }
+  const absl::StatusOr<ZeroMode> zeros = ParseZeroMode(d.zeros.empty() ? "none" : d.zeros);
+  if (!zeros.ok()) return InField("zeros", zeros.status());
+  w.zeros = *zeros;
+  if (w.zeros != ZeroMode::kNone && w.element.kind != ElementKind::kUnsigned) {
+    return Bad("zeros", absl::StrCat("zero points go with unsigned weights (uint4), not with ", w.element.name));
+  }
+  return absl::OkStatus();
+}
+
+// Plain weights have none of this; saying otherwise is a mistake worth telling.
+absl::Status CheckPlain(const OperatorDescriptor& d, DataType activation, const WeightType& w) {
+  if (!d.scale.empty()) return Bad("scale", absl::StrCat(w.element.name, " weights have no scales"));
+  if (d.group.has_value()) return Bad("group", absl::StrCat(w.element.name, " weights have no groups"));
+  if (!d.zeros.empty() && d.zeros != "none") {
+    return Bad("zeros", absl::StrCat(w.element.name, " weights have no zero points"));
+  }
+  if (w.element.plain != activation) {
+    return absl::UnimplementedError(
+        absl::StrCat("w: ", w.element.name, " weights need ", w.element.name, " activations, not ", Name(activation)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
+  if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));
+  NormalizedOperator op;
+  const absl::StatusOr<DataType> activation = ParseDataType(d.a);
+  if (!activation.ok()) return InField("a", activation.status());
+  if (*activation == DataType::kF32) {
+    return absl::UnimplementedError("a: fp32 activations are not served; nearest: fp16, bf16");
+  }
+  op.activation_ = *activation;
+  absl::StatusOr<ElementType> element = ParseElementType(d.w);
+  if (!element.ok()) return InField("w", element.status());
+  op.weight_.element = *std::move(element);
+  if (absl::Status s = CheckDimension("n", d.n); !s.ok()) return s;
+  if (absl::Status s = CheckDimension("k", d.k); !s.ok()) return s;
+  op.n_ = d.n;
+  op.k_ = d.k;
+  const absl::Status weight = op.weight_.element.quantized() ? NormalizeScale(d, op.activation_, op.weight_)
+                                                             : CheckPlain(d, op.activation_, op.weight_);
+  if (!weight.ok()) return weight;
+  const absl::StatusOr<DataType> out = ParseDataType(d.out.empty() ? Name(op.activation_) : d.out);
+  if (!out.ok()) return InField("out", out.status());
+  op.out_ = *out;
+  op.bias_ = d.bias;
+  return op;
+}
+
+std::string NormalizedOperator::ToString() const {
+  std::string weight = weight_.element.name;
+  if (weight_.element.kind == ElementKind::kTable) {
+    std::string bytes(weight_.element.table.size() * sizeof(float), '\0');
+    for (size_t i = 0; i < weight_.element.table.size(); i++) {
+      StoreElement(DataType::kF32, bytes.data(), static_cast<int64_t>(i), weight_.element.table[i]);
+    }
+    absl::StrAppend(&weight, "#", Sha256Hex(bytes).substr(0, 16));
+  }
+  std::string text = absl::StrCat("matmul a=", Name(activation_), " w=", weight);
+  if (weight_.has_scale) {
+    absl::StrAppend(&text, " scale=", Name(weight_.scale), " group=", weight_.group, " zeros=", Name(weight_.zeros));
+  }
+  return absl::StrCat(text, " out=", Name(out_), " bias=", bias_ ? 1 : 0, " n=", n_, " k=", k_);
+}
+
+OperatorDescriptor NormalizedOperator::ToDescriptor() const {
+  OperatorDescriptor d;
+  d.a = std::string(Name(activation_));
+  d.w = weight_.element.name;
+  if (weight_.has_scale) {
+    d.scale = std::string(Name(weight_.scale));
+    d.zeros = std::string(Name(weight_.zeros));
+    d.group = weight_.group;
+  }
+  d.out = std::string(Name(out_));
+  d.bias = bias_;
+  d.n = n_;
+  d.k = k_;
+  return d;
+}
+
+absl::StatusOr<std::vector<int64_t>> NormalizeM(const std::vector<MRange>& ranges) {
+  std::set<int64_t> values;
+  for (const MRange& range : ranges.empty() ? std::vector<MRange>{{1, 4096}} : ranges) {
+    if (range.first < 1 || range.last > kMaxDimension) {
+      return Bad(
+          "m", absl::StrCat("must be from 1 to ", kMaxDimension, ", not ", range.first < 1 ? range.first : range.last));
+    }
+    if (range.last < range.first) {
+      return Bad("m", absl::StrCat("the range ", range.first, "..", range.last, " is empty"));
+    }
+    if (range.first == range.last) {
+      values.insert(range.first);
+      continue;
+    }
+    int64_t bucket = 1;
+    while (bucket < range.first && bucket < kMaxBucket) bucket *= 2;
+    values.insert(bucket);
+    while (bucket < range.last && bucket < kMaxBucket) values.insert(bucket *= 2);
+  }
+  return std::vector<int64_t>(values.begin(), values.end());
+}
+
+absl::StatusOr<std::vector<MRange>> ParseMList(absl::string_view text) {
+  std::vector<MRange> ranges;
+  for (absl::string_view piece : absl::StrSplit(text, ',')) {
+    const std::vector<absl::string_view> ends = absl::StrSplit(piece, absl::MaxSplits("..", 1));
+    MRange range;
+    if (!absl::SimpleAtoi(ends[0], &range.first) || (ends.size() == 2 && !absl::SimpleAtoi(ends[1], &range.last))) {
+      return Bad("m", absl::StrCat("\"", piece, "\" is neither a number nor a range such as 1..4096"));
+    }
+    if (ends.size() == 1) range.last = range.first;
+    ranges.push_back(range);
+  }
+  return ranges;
+}
+
+}  // namespace ladder

@@ -1,0 +1,64 @@
+#include "core/reference/matmul_reference.h"
+
+#include <cmath>
+#include <vector>
+
+namespace ladder {
+namespace {
+
+uint32_t NaturalCode(std::span<const uint8_t> codes, int bits, int64_t columns, int64_t row, int64_t column) {
+  const int64_t row_bytes = (columns * bits + 7) / 8;
+  const int64_t bit = column * bits;
+  const int64_t at = row * row_bytes + bit / 8;
+  uint32_t word = codes[at];
+  if (bit % 8 + bits > 8) word |= static_cast<uint32_t>(codes[at + 1]) << 8;
+  return (word >> (bit % 8)) & ((1u << bits) - 1);
+}
+
+}  // namespace
+
+void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<const uint8_t> codes,
+                        std::span<const uint8_t> scales, std::span<const uint8_t> zeros, std::span<double> out) {
+  const WeightType& type = op.weight();
+  const int64_t groups = type.has_scale ? op.k() / type.group : 0;
+  for (int64_t k = 0; k < op.k(); k++) {
+    const uint32_t code = NaturalCode(codes, type.element.bits, op.k(), row, k);
+    double scale = 1;
+    double zero = 0;
+    if (type.has_scale) {
+      const int64_t group = k / type.group;
+      scale = LoadElement(type.scale, scales.data(), row * groups + group);
+      if (type.zeros == ZeroMode::kQuantized) {
+        zero = NaturalCode(zeros, type.element.bits, groups, row, group);
+      } else if (type.zeros != ZeroMode::kNone) {
+        zero = LoadElement(type.scale, zeros.data(), row * groups + group);
+      }
+    }
+    out[k] = WeightValue(type, code, scale, zero);
+  }
+}
+
+void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const uint8_t> x,
+                     std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<const uint8_t> zeros,
+                     std::span<const uint8_t> bias, std::span<double> y, std::span<double> abs_sum) {
+  std::vector<double> activations(m * op.k());
+  for (int64_t i = 0; i < m * op.k(); i++) activations[i] = LoadElement(op.activation(), x.data(), i);
+  std::vector<double> weights(op.k());
+  for (int64_t n = 0; n < op.n(); n++) {
+    ReferenceWeightRow(op, n, codes, scales, zeros, weights);
+    const double b = bias.empty() ? 0 : LoadElement(op.activation(), bias.data(), n);
+    for (int64_t row = 0; row < m; row++) {
+      double sum = b;
+      double magnitude = std::fabs(b);
+      for (int64_t k = 0; k < op.k(); k++) {
+        const double product = activations[row * op.k() + k] * weights[k];
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      y[row * op.n() + n] = sum;
+      abs_sum[row * op.n() + n] = magnitude;
+    }
+  }
+}
+
+}  // namespace ladder

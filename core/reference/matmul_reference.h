@@ -1,0 +1,25 @@
+// The float64 product that everything is compared with.
+#ifndef LADDER_CORE_REFERENCE_MATMUL_REFERENCE_H_
+#define LADDER_CORE_REFERENCE_MATMUL_REFERENCE_H_
+
+#include <cstdint>
+#include <span>
+
+#include "core/operator/operator.h"
+
+namespace ladder {
+
+// y[m, n] = sum_k x[m, k] * w[n, k] + bias[n] and abs_sum[m, n] = sum_k |x[m, k] * w[n, k]| + |bias[n]|, exact tables,
+// float64. Inputs in the natural form (core/layout/packed_layout.h); bias, of the activation's type, may be empty.
+// Not rounded to the output type. O(M * N * K): for small shapes.
+void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const uint8_t> x,
+                     std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<const uint8_t> zeros,
+                     std::span<const uint8_t> bias, std::span<double> y, std::span<double> abs_sum);
+
+// One decoded row of the weight, K values.
+void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<const uint8_t> codes,
+                        std::span<const uint8_t> scales, std::span<const uint8_t> zeros, std::span<double> out);
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_REFERENCE_MATMUL_REFERENCE_H_

@@ -1,0 +1,102 @@
+#include "core/types/data_type.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace ladder {
+
+absl::string_view Name(DataType type) {
+  switch (type) {
+    case DataType::kF16:
+      return "fp16";
+    case DataType::kBF16:
+      return "bf16";
+    case DataType::kF32:
+      return "fp32";
+  }
+  return "?";
+}
+
+absl::StatusOr<DataType> ParseDataType(absl::string_view name) {
+  for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32}) {
+    if (name == Name(type)) return type;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown type \"", name, "\"; known: fp16, bf16, fp32"));
+}
+
+int64_t Bytes(DataType type) { return type == DataType::kF32 ? 4 : 2; }
+
+double UnitRoundoff(DataType type) {
+  switch (type) {
+    case DataType::kF16:
+      return std::ldexp(1.0, -11);
+    case DataType::kBF16:
+      return std::ldexp(1.0, -8);
+    case DataType::kF32:
+      return std::ldexp(1.0, -24);
+  }
+  return 0;
+}
+
+float HalfToFloat(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
+  const uint32_t exponent = (bits >> 10) & 31;
+  const uint32_t mantissa = bits & 0x3ff;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
+  if (exponent == 0) {
+    const float value = std::ldexp(static_cast<float>(mantissa), -24);  // subnormal or zero, exact
+    return sign ? -value : value;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+}
+
+uint16_t FloatToHalf(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000);
+  const uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00);   // NaN
+  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00);  // rounds to 2^16 or more
+  if (magnitude < 0x38800000u) {
+    // Below the smallest normal: the result counts units of 2^-24. The product is exact; lrint rounds to nearest even.
+    return static_cast<uint16_t>(sign | std::lrint(std::bit_cast<float>(magnitude) * 16777216.0f));
+  }
+  // Rounding may carry into the exponent, which is what it should do.
+  const uint32_t rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+  return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+}
+
+float BFloat16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+uint16_t FloatToBFloat16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffff) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40);  // quiet NaN
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+float LoadElement(DataType type, const void* data, int64_t index) {
+  const char* at = static_cast<const char*>(data) + index * Bytes(type);
+  if (type == DataType::kF32) {
+    float value;
+    std::memcpy(&value, at, sizeof value);
+    return value;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, at, sizeof bits);
+  return type == DataType::kF16 ? HalfToFloat(bits) : BFloat16ToFloat(bits);
+}
+
+void StoreElement(DataType type, void* data, int64_t index, float value) {
+  char* at = static_cast<char*>(data) + index * Bytes(type);
+  if (type == DataType::kF32) {
+    std::memcpy(at, &value, sizeof value);
+    return;
+  }
+  const uint16_t bits = type == DataType::kF16 ? FloatToHalf(value) : FloatToBFloat16(value);
+  std::memcpy(at, &bits, sizeof bits);
+}
+
+}  // namespace ladder

@@ -1,0 +1,23 @@
+# cmake -DOUTPUT=file.cc -DROOT=<repository> "-DFILES=a.cuh;b.cuh" -P embed.cmake
+# Writes the files as hexadecimal string literals, cut into pieces: compilers limit the length of one.
+set(text "#include \"schedules/embedded_sources.h\"\n\nnamespace ladder {\n\n")
+string(APPEND text "std::map<std::string, std::string> EmbeddedSources() {\n  return {\n")
+foreach(file ${FILES})
+  file(RELATIVE_PATH name ${ROOT} ${file})
+  file(READ ${file} content HEX)
+  # Through hex, so that semicolons and brackets survive CMake's lists.
+  string(LENGTH "${content}" length)
+  string(APPEND text "      {\"${name}\",\n       std::string(")
+  set(at 0)
+  set(bytes 0)
+  while(at LESS length)
+    string(SUBSTRING "${content}" ${at} 4000 piece)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" piece "${piece}")
+    string(APPEND text "\n           \"${piece}\"")
+    math(EXPR at "${at} + 4000")
+  endwhile()
+  math(EXPR bytes "${length} / 2")
+  string(APPEND text ",\n           ${bytes})},\n")
+endforeach()
+string(APPEND text "  };\n}\n\n}  // namespace ladder\n")
+file(WRITE ${OUTPUT} "${text}")
