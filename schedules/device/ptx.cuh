@@ -7,10 +7,6 @@
 #ifndef LADDER_EMULATOR
 namespace ladder {
 
-struct alignas(16) Vec4 {
-  u32 x, y, z, w;
-};
-
 // --- identity -------------------------------------------------------------------------------------------------------
 LADDER_DEVICE u32 thread_id() { return threadIdx.x; }
 LADDER_DEVICE u32 block_id() { return blockIdx.x; }

@@ -2,11 +2,10 @@
 // header: NVRTC then needs no header path, and the emulator can compile the same files with the host compiler.
 #pragma once
 
-#ifdef LADDER_EMULATOR
-#include LADDER_EMULATOR  // tests/emulator/primitives.h: qualifiers and host versions of everything in ptx.cuh
-#else
+#ifndef LADDER_EMULATOR
 #define LADDER_DEVICE __device__ __forceinline__
 #define LADDER_KERNEL extern "C" __global__
+#define LADDER_LAUNCH_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 #define LADDER_GRID_CONSTANT __grid_constant__
 #define LADDER_CONSTANT __constant__
 #endif
@@ -23,6 +22,11 @@ using i64 = long long;
 struct F16 {};
 struct BF16 {};
 struct F32 {};
+
+// What a 16-byte load or store moves.
+struct alignas(16) Vec4 {
+  u32 x, y, z, w;
+};
 
 // A CUtensorMap by another name: opaque to the kernel, built by the launcher.
 struct alignas(64) TensorMap {
@@ -50,3 +54,7 @@ struct alignas(64) MatmulTmaArguments {
 };
 
 }  // namespace ladder
+
+#ifdef LADDER_EMULATOR
+#include LADDER_EMULATOR  // tests/emulator/primitives.h: qualifiers and host versions of everything in ptx.cuh
+#endif
