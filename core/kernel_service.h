@@ -22,44 +22,6 @@
 
 namespace ladder {
 
-struct TuningOptions {
-  int candidates = 16;                        // measured at most, best predicted first
-  int finalists = 4;                          // timed again, interleaved
-  absl::Duration budget = absl::Seconds(10);  // wall time; what is not tried by then is kSkipped
-  bool force = false;                         // tune although a current record exists
-};
-
-enum class TuningPhase : uint8_t { kQueued, kEnumerate, kCompile, kVerify, kProfile, kFinal, kStore, kDone };
-absl::string_view Name(TuningPhase phase);
-
-struct TuningProgress {
-  TuningPhase phase = TuningPhase::kQueued;
-  int done = 0, failed = 0, total = 0;  // of the phase
-  double best_us = 0;                   // 0: none yet
-  std::string best;                     // the candidate
-};
-using ProgressCallback = std::function<void(const TuningProgress&)>;
-
-// A caller's wish to stop; the tune itself stops when every caller has gone or an admin cancels it.
-class CancelToken {
- public:
-  void Cancel() { cancelled_ = true; }
-  bool cancelled() const { return cancelled_; }
-
- private:
-  std::atomic<bool> cancelled_ = false;
-};
-
-struct Acquired {
-  TuningRecord record;
-  bool cache_hit = false;
-};
-
-struct PlannedCandidate {
-  Candidate candidate;
-  double predicted_us = 0;
-};
-
 // Thread-safe. `device` may be null: then records are seeds, compiled and ranked for the named target.
 class KernelService {
  public:
@@ -90,7 +52,12 @@ class KernelService {
 
  private:
   struct InFlight;
-  class Tuner;
+  absl::StatusOr<TuningRecord> TuneOrRefresh(const NormalizedOperator& op, int64_t m, const Target& target,
+                                             const TuningOptions& options, const ProgressCallback& progress,
+                                             const CancelToken& cancel);
+  // The device, if there is one and the target is it.
+  Device* DeviceFor(const Target& target);
+
   const ScheduleCatalog& catalog_;
   KernelStore& store_;
   Compiler& compiler_;

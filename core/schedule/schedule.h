@@ -62,6 +62,7 @@ struct ScheduleCatalog {
   std::vector<std::unique_ptr<const Schedule>> schedules;
   std::map<std::string, std::string> sources;  // include name -> text
   std::string sources_digest;                  // SHA-256 over sources, hex
+  KernelSource support;                        // pack, unpack, reference, ...: one module per architecture
 
   const Schedule* Find(absl::string_view name) const;
 };

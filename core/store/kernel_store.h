@@ -28,8 +28,10 @@ class KernelStore {
                                        const std::map<std::string, std::string>& binaries) = 0;
   // A binary by digest, checked. NotFound; DataLoss if it was damaged (then quarantined, and its records are misses).
   virtual absl::StatusOr<std::string> ReadBlob(const std::string& sha256) = 0;
-  // A binary compiled before under this key, or nothing: spares a compilation.
+  // A binary compiled before under this key, checked like ReadBlob, or nothing: spares a compilation.
   virtual absl::StatusOr<std::optional<std::string>> FindArtifact(const ArtifactKey& key) = 0;
+  // Keeps a binary that belongs to no record (the support kernels) under its key; evicted like any other.
+  virtual absl::Status PutArtifact(const ArtifactKey& key, const std::string& binary) = 0;
   // Records that could seed this operator: same operator and M on a sibling device, or a near M.
   virtual absl::StatusOr<std::vector<TuningRecord>> FindSeeds(const NormalizedOperator& op, int64_t m) = 0;
   // Highest generation given out.
