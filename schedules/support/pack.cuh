@@ -1,0 +1,143 @@
+// The GPU's form of PackReference and UnpackReference (core/layout): the same bits, by grid-striding threads.
+#pragma once
+#include "schedules/device/ptx.cuh"
+#include "schedules/support/abi.cuh"
+
+namespace ladder::support {
+
+LADDER_DEVICE i64 first_item() { return static_cast<i64>(block_id()) * blockDim.x + thread_id(); }
+LADDER_DEVICE i64 item_stride() { return static_cast<i64>(block_count()) * blockDim.x; }
+
+// 4-bit code `column` of row `row`; rows are byte-aligned.
+LADDER_DEVICE u32 natural_code(const void* codes, i64 row, i64 column, i64 row_bytes) {
+  return static_cast<const u8*>(codes)[row * row_bytes + column / 2] >> (4 * (column & 1)) & 0xf;
+}
+
+LADDER_DEVICE int code_shift(int placement, int pair, int element) {
+  return placement == 1 ? 16 * element + 4 * pair : 8 * pair + 4 * element;
+}
+
+LADDER_DEVICE void copy_16bit(void* to, const void* from, i64 count) {
+  for (i64 i = first_item(); i < count; i += item_stride()) static_cast<u16*>(to)[i] = static_cast<const u16*>(from)[i];
+}
+
+// One thread writes the 16 bytes of one lane of one row tile of one block.
+LADDER_DEVICE void pack_codes(const PackArguments& p) {
+  const i64 row_bytes = (p.k + 1) / 2;
+  const i64 k_blocks = (p.k + 63) / 64;
+  const i64 items = (p.n + 63) / 64 * k_blocks * 128;
+  for (i64 item = first_item(); item < items; item += item_stride()) {
+    const int lane = static_cast<int>(item % 32), tile = static_cast<int>(item / 32 % 4);
+    const i64 block = item / 128;
+    const i64 row0 = block / k_blocks * 64 + 16 * tile + lane / 4;
+    const i64 column0 = block % k_blocks * 64 + 2 * (lane % 4);
+    u32 words[4];
+#pragma unroll
+    for (int f = 0; f < 4; f++) {
+      words[f] = 0;
+#pragma unroll
+      for (int e = 0; e < 8; e++) {
+        const int pair = e / 2, element = e % 2;
+        const i64 row = row0 + 8 * (pair & 1), column = column0 + 16 * f + 8 * (pair >> 1) + element;
+        if (row >= p.n || column >= p.k) continue;  // padding is packed as zero bits
+        const u32 code = natural_code(p.codes, row, column, row_bytes) ^ (p.offset_binary ? 8u : 0u);
+        words[f] |= code << code_shift(p.placement, pair, element);
+      }
+    }
+    store_global_v4(static_cast<Vec4*>(p.packed) + item, Vec4{words[0], words[1], words[2], words[3]});
+  }
+}
+
+// One thread writes one natural byte: two columns of a row.
+LADDER_DEVICE void unpack_codes(const PackArguments& p) {
+  const i64 row_bytes = (p.k + 1) / 2;
+  const i64 k_blocks = (p.k + 63) / 64;
+  for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {
+    const i64 row = item / row_bytes;
+    u32 byte = 0;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const i64 column = item % row_bytes * 2 + h;
+      if (column >= p.k) continue;
+      const int r = static_cast<int>(row % 64), c = static_cast<int>(column % 64);
+      const int lane = r % 8 * 4 + c % 8 / 2, pair = r / 8 % 2 + c / 8 % 2 * 2;
+      const i64 block = row / 64 * k_blocks + column / 64;
+      const u32 word = static_cast<const u32*>(p.packed)[((block * 4 + r / 16) * 32 + lane) * 4 + c / 16];
+      const u32 code = word >> code_shift(p.placement, pair, c % 2) & 0xf;
+      byte |= (code ^ (p.offset_binary ? 8u : 0u)) << (4 * h);
+    }
+    static_cast<u8*>(p.codes)[item] = static_cast<u8>(byte);
+  }
+}
+
+// Planes of 16-bit values: [n][groups] <-> [n / 64][groups][64], padded rows zero.
+LADDER_DEVICE void pack_plane(void* packed, const void* natural, i64 n, i64 groups) {
+  for (i64 item = first_item(); item < (n + 63) / 64 * groups * 64; item += item_stride()) {
+    const i64 row = item / 64 / groups * 64 + item % 64, group = item / 64 % groups;
+    static_cast<u16*>(packed)[item] = row < n ? static_cast<const u16*>(natural)[row * groups + group] : u16{0};
+  }
+}
+LADDER_DEVICE void unpack_plane(void* natural, const void* packed, i64 n, i64 groups) {
+  for (i64 item = first_item(); item < n * groups; item += item_stride()) {
+    const i64 row = item / groups, group = item % groups;
+    static_cast<u16*>(natural)[item] = static_cast<const u16*>(packed)[(row / 64 * groups + group) * 64 + row % 64];
+  }
+}
+
+// Quantized zeros: 32 bytes per 64 rows and group; byte 8 * tile + r holds rows 16 * tile + r and that + 8.
+LADDER_DEVICE void pack_zero_codes(void* packed, const void* natural, i64 n, i64 groups) {
+  const i64 row_bytes = (groups + 1) / 2;
+  for (i64 item = first_item(); item < (n + 63) / 64 * groups * 32; item += item_stride()) {
+    const i64 row = item / 32 / groups * 64 + item % 32 / 8 * 16 + item % 8, group = item / 32 % groups;
+    const u32 low = row < n ? natural_code(natural, row, group, row_bytes) : 0;
+    const u32 high = row + 8 < n ? natural_code(natural, row + 8, group, row_bytes) : 0;
+    static_cast<u8*>(packed)[item] = static_cast<u8>(low | high << 4);
+  }
+}
+LADDER_DEVICE void unpack_zero_codes(void* natural, const void* packed, i64 n, i64 groups) {
+  const i64 row_bytes = (groups + 1) / 2;
+  for (i64 item = first_item(); item < n * row_bytes; item += item_stride()) {
+    const i64 row = item / row_bytes;
+    u32 byte = 0;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const i64 group = item % row_bytes * 2 + h;
+      if (group >= groups) continue;
+      const i64 source = (row / 64 * groups + group) * 32 + row % 64 / 16 * 8 + row % 8;
+      byte |= (static_cast<const u8*>(packed)[source] >> (4 * (row / 8 % 2)) & 0xf) << (4 * h);
+    }
+    static_cast<u8*>(natural)[item] = static_cast<u8>(byte);
+  }
+}
+
+}  // namespace ladder::support
+
+LADDER_KERNEL void __launch_bounds__(256) ladder_pack(const ladder::support::PackArguments p) {
+  using namespace ladder::support;
+  if (p.placement == 0) {
+    copy_16bit(p.packed, p.codes, p.n * p.k);
+  } else {
+    pack_codes(p);
+  }
+  if (p.groups > 0) pack_plane(p.packed_scales, p.scales, p.n, p.groups);
+  if (p.zero_mode == 3) {
+    pack_zero_codes(p.packed_zeros, p.zeros, p.n, p.groups);
+  } else if (p.zero_mode != 0) {
+    pack_plane(p.packed_zeros, p.zeros, p.n, p.groups);
+  }
+}
+
+LADDER_KERNEL void __launch_bounds__(256) ladder_unpack(const ladder::support::PackArguments p) {
+  using namespace ladder::support;
+  if (p.placement == 0) {
+    copy_16bit(p.codes, p.packed, p.n * p.k);
+  } else {
+    unpack_codes(p);
+  }
+  if (p.groups > 0) unpack_plane(p.scales, p.packed_scales, p.n, p.groups);
+  if (p.zero_mode == 3) {
+    unpack_zero_codes(p.zeros, p.packed_zeros, p.n, p.groups);
+  } else if (p.zero_mode != 0) {
+    unpack_plane(p.zeros, p.packed_zeros, p.n, p.groups);
+  }
+}

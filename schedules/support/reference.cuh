@@ -1,0 +1,99 @@
+// The reference product: nothing shared with the schedules (natural layout, table decode, plain loops), so that a mistake
+// in a layout or a decode can't cancel out.
+#pragma once
+#include "schedules/device/ptx.cuh"
+#include "schedules/support/abi.cuh"
+
+namespace ladder::support {
+
+LADDER_DEVICE float load_16bit(const void* data, i64 index, int type) {
+  const u32 bits = static_cast<const u16*>(data)[index];
+  return type == 1 ? to_float(F16{}, bits) : to_float(BF16{}, bits);
+}
+
+// One weight, exactly as long as fp32 holds code * scale (11 + 13 bits), else rounded once to fp32.
+LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* table, i64 row, i64 column) {
+  if (p.plain != 0) return load_16bit(p.codes, row * p.k + column, p.plain);
+  const u32 byte = static_cast<const u8*>(p.codes)[row * ((p.k + 1) / 2) + column / 2];
+  const float value = table[byte >> (4 * (column & 1)) & 0xf];
+  if (p.group == 0) return value;
+  const i64 groups = p.k / p.group;
+  const i64 group = static_cast<u32>(column) / static_cast<u32>(p.group);
+  const float scale = load_16bit(p.scales, row * groups + group, p.scale);
+  if (p.zero_mode == 0) return value * scale;
+  if (p.zero_mode == 3) {
+    const u32 zeros = static_cast<const u8*>(p.zeros)[row * ((groups + 1) / 2) + group / 2];
+    return (value - static_cast<float>(zeros >> (4 * (group & 1)) & 0xf)) * scale;
+  }
+  const float zero = load_16bit(p.zeros, row * groups + group, p.scale);
+  return p.zero_mode == 1 ? (value - zero) * scale : __fmaf_rn(value, scale, -zero);
+}
+
+}  // namespace ladder::support
+
+// A block computes 64 x 64 outputs, a thread 4 x 4. Each 16 products of an output are summed in fp32 (relative error
+// 16 * 2^-24 of sum |x w|, well under any kernel's bound), the sums in fp64.
+LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support::ReferenceArguments p) {
+  using namespace ladder;
+  using namespace ladder::support;
+  constexpr int kTile = 64, kDepth = 16, kPitch = kTile + 4;
+  __shared__ __align__(16) float x_tile[kDepth][kPitch];
+  __shared__ __align__(16) float w_tile[kDepth][kPitch];
+  __shared__ float table[16];
+  const int thread = static_cast<int>(thread_id());
+  if (thread < 16) table[thread] = p.table[thread];
+  __syncthreads();
+
+  const int lane_n = thread % 16 * 4, lane_m = thread / 16 * 4;
+  const int fill_row = thread / 4, fill_k = thread % 4 * 4;
+  const i64 tiles_n = (p.n + kTile - 1) / kTile, tiles_m = (p.m + kTile - 1) / kTile;
+  for (i64 tile = block_id(); tile < tiles_n * tiles_m; tile += block_count()) {
+    const i64 n0 = tile % tiles_n * kTile, m0 = tile / tiles_n * kTile;
+    double sum[4][4] = {};
+    float magnitude[4][4] = {};
+    for (i64 k0 = 0; k0 < p.k; k0 += kDepth) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        const i64 k = k0 + fill_k + j, m = m0 + fill_row, n = n0 + fill_row;
+        x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_16bit(p.x, m * p.k + k, p.activation) : 0.0f;
+        w_tile[fill_k + j][fill_row] = n < p.n && k < p.k ? reference_weight(p, table, n, k) : 0.0f;
+      }
+      __syncthreads();
+      float part[4][4] = {};
+#pragma unroll
+      for (int k = 0; k < kDepth; k++) {
+        float x[4], w[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          x[i] = x_tile[k][lane_m + i];
+          w[i] = w_tile[k][lane_n + i];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+          for (int j = 0; j < 4; j++) {
+            part[i][j] = __fmaf_rn(x[i], w[j], part[i][j]);
+            magnitude[i][j] = __fmaf_rn(fabsf(x[i]), fabsf(w[j]), magnitude[i][j]);
+          }
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) sum[i][j] += static_cast<double>(part[i][j]);
+      }
+      __syncthreads();
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        const i64 m = m0 + lane_m + i, n = n0 + lane_n + j;
+        if (m >= p.m || n >= p.n) continue;
+        const float bias = p.bias != nullptr ? load_16bit(p.bias, n, p.activation) : 0.0f;
+        p.reference[m * p.n + n] = static_cast<float>(sum[i][j] + static_cast<double>(bias));
+        p.magnitude[m * p.n + n] = magnitude[i][j] + fabsf(bias);
+      }
+    }
+  }
+}
