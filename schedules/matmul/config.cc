@@ -1,0 +1,118 @@
+#include "schedules/matmul/config.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace ladder {
+namespace {
+
+std::string_view TypeName(DataType type) {
+  switch (type) {
+    case DataType::kF16:
+      return "ladder::F16";
+    case DataType::kBF16:
+      return "ladder::BF16";
+    case DataType::kF32:
+      return "ladder::F32";
+  }
+  return "";
+}
+
+std::string_view ZerosName(ZeroMode mode) {
+  switch (mode) {
+    case ZeroMode::kNone:
+      return "kNone";
+    case ZeroMode::kOriginal:
+      return "kOriginal";
+    case ZeroMode::kRescale:
+      return "kRescale";
+    case ZeroMode::kQuantized:
+      return "kQuantized";
+  }
+  return "";
+}
+
+// The table rounded to the compute type, as Table4 wants it: four words of high bytes, then four of low bytes.
+std::string TableName(const ElementType& element, DataType compute) {
+  std::array<uint32_t, 8> words{};
+  for (size_t code = 0; code < element.table.size(); code++) {
+    const uint32_t bits =
+        compute == DataType::kF16 ? FloatToHalf(element.table[code]) : FloatToBFloat16(element.table[code]);
+    const int shift = 8 * static_cast<int>(code % 4);
+    words[code / 4] |= (bits >> 8) << shift;
+    words[4 + code / 4] |= (bits & 0xff) << shift;
+  }
+  std::string name = "ladder::Table4<";
+  for (size_t i = 0; i < words.size(); i++) absl::StrAppendFormat(&name, "%s0x%08xu", i == 0 ? "" : ", ", words[i]);
+  return name + ">";
+}
+
+std::string WeightName(const NormalizedOperator& op) {
+  const ElementType& element = op.weight().element;
+  switch (element.kind) {
+    case ElementKind::kSigned:
+      return "ladder::Integer4<8>";
+    case ElementKind::kUnsigned:
+      return "ladder::Integer4<0>";
+    case ElementKind::kTable:
+      return TableName(element, op.compute());
+    case ElementKind::kPlain:
+      return std::string(TypeName(element.plain));
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
+  const WeightType& weight = op.weight();
+  const bool scaled = weight.has_scale;
+  std::string text = "struct Config {\n";
+  absl::StrAppendFormat(
+      &text, "  using Compute = %s;\n  using Output = %s;\n  using Weight = %s;\n  using Scale = %s;\n",
+      TypeName(op.compute()), TypeName(op.out()), WeightName(op), TypeName(scaled ? weight.scale : op.compute()));
+  absl::StrAppendFormat(&text, "  static constexpr ladder::Zeros kZeros = ladder::Zeros::%s;\n",
+                        ZerosName(scaled ? weight.zeros : ZeroMode::kNone));
+  absl::StrAppendFormat(&text, "  static constexpr int kN = %d, kK = %d, kGroup = %d;\n", op.n(), op.k(),
+                        scaled ? weight.group : op.k());
+  absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s;\n", op.bias() ? "true" : "false");
+  if (!shape.parameters.empty()) {
+    text += "  static constexpr int ";
+    for (size_t i = 0; i < shape.parameters.size(); i++) {
+      absl::StrAppendFormat(&text, "%s%s = %d", i == 0 ? "" : ", ", shape.parameters[i].first,
+                            shape.parameters[i].second);
+    }
+    text += ";\n";
+  }
+  return text + "};\n";
+}
+
+std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
+  std::string text;
+  for (const std::string_view include : shape.includes) absl::StrAppendFormat(&text, "#include \"%s\"\n", include);
+  absl::StrAppendFormat(&text, "#include \"%s\"\n%s", shape.header, ConfigText(op, shape));
+  absl::StrAppendFormat(&text,
+                        "LADDER_KERNEL void LADDER_LAUNCH_BOUNDS(%d, %d) ladder_kernel(\n"
+                        "    const LADDER_GRID_CONSTANT ladder::%s arguments) {\n  ladder::%s<Config>(arguments);\n}\n",
+                        shape.threads, shape.blocks_per_multiprocessor, shape.arguments, shape.function);
+  return text;
+}
+
+absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
+  const WeightType& weight = op.weight();
+  const ElementType& element = weight.element;
+  if (!element.quantized()) return absl::UnimplementedError("weights are not quantised");
+  if (element.bits != 4) return absl::UnimplementedError(absl::StrCat("weights have ", element.bits, " bits, not 4"));
+  if (!weight.has_scale) return absl::UnimplementedError("weights have no scales");
+  if (weight.zeros != ZeroMode::kNone && element.kind != ElementKind::kUnsigned) {
+    return absl::UnimplementedError(absl::StrCat("zero points need unsigned codes, not ", element.name));
+  }
+  if (weight.group != op.k() && weight.group % 16 != 0) {
+    return absl::UnimplementedError(absl::StrCat("group ", weight.group, " is neither a multiple of 16 nor K"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ladder

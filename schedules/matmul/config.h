@@ -1,0 +1,47 @@
+// The text of a kernel: an include, a typed Config and one instantiation. Everything a kernel knows at compile time is
+// a named member of Config, so the text stays a handful of lines and no kernel is written inside a string.
+#ifndef LADDER_SCHEDULES_MATMUL_CONFIG_H_
+#define LADDER_SCHEDULES_MATMUL_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/operator/operator.h"
+
+namespace ladder {
+
+// What surrounds the operator in the text.
+struct KernelShape {
+  std::string_view header;    // "schedules/matmul/decode.cuh"
+  std::string_view function;  // "DecodeMatmul": a template over Config in namespace ladder
+  std::string_view arguments = "MatmulArguments";
+  int threads = 0;
+  int blocks_per_multiprocessor = 1;  // what registers are allotted for
+  // Further includes, before `header` (generated instructions).
+  std::vector<std::string_view> includes;
+  // Schedule parameters, as `static constexpr int` members: {"kStages", 4}.
+  std::vector<std::pair<std::string_view, int64_t>> parameters;
+};
+
+// struct Config with
+//   Compute, Output    ladder::F16, BF16, F32
+//   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Table4<...>; F16 or BF16 for plain weights
+//   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
+//   kN, kK, kGroup     int; kGroup == kK for one scale per channel
+//   kBias              bool; the bias is of type Compute
+// and the parameters. REQUIRES: the operator's element is plain or has 4 bits.
+std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape);
+// The whole source: includes, Config and the kernel `ladder_kernel`.
+std::string KernelText(const NormalizedOperator& op, const KernelShape& shape);
+
+// Ok if the device decoders of decode.cuh serve the weight: 4-bit signed, unsigned or table elements with scales whose
+// group is a multiple of 16 or K, zeros for unsigned elements only. Unimplemented saying why otherwise.
+absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
+
+}  // namespace ladder
+
+#endif  // LADDER_SCHEDULES_MATMUL_CONFIG_H_
