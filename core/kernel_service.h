@@ -18,9 +18,16 @@
 #include "core/backend/device.h"
 #include "core/schedule/schedule.h"
 #include "core/store/kernel_store.h"
+#include "core/tuning/tuner.h"
+#include "core/tuning/tuning_options.h"
 #include "core/tuning/tuning_record.h"
 
 namespace ladder {
+
+struct Acquired {
+  TuningRecord record;
+  bool cache_hit = false;
+};
 
 // Thread-safe. `device` may be null: then records are seeds, compiled and ranked for the named target.
 class KernelService {

@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <map>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "core/tuning/tuner.h"
+
+namespace ladder {
+
+absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatalog& catalog,
+                                                             const NormalizedOperator& op, int64_t m,
+                                                             const Target& target) {
+  std::vector<PlannedCandidate> plan;
+  std::string reasons;
+  for (const auto& schedule : catalog.schedules) {
+    const absl::Status supports = schedule->Supports(op, m, target);
+    if (!supports.ok()) {
+      absl::StrAppend(&reasons, reasons.empty() ? "" : "; ", schedule->name(), ": ", supports.message());
+      continue;
+    }
+    for (Candidate& candidate : schedule->Enumerate(op, m, target)) {
+      const double predicted_us = schedule->Predict(op, m, candidate, target);
+      plan.push_back({std::move(candidate), predicted_us});
+    }
+  }
+  if (plan.empty()) {
+    return absl::UnimplementedError(
+        absl::StrCat("no schedule serves ", op.ToString(), " m=", m, " on ", target.arch, " (", reasons, ")"));
+  }
+  std::stable_sort(plan.begin(), plan.end(),
+                   [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
+  return plan;
+}
+
+std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
+                                               const std::vector<Candidate>& seeds, int count) {
+  std::vector<PlannedCandidate> selected;
+  std::vector<bool> taken(plan.size());
+  std::map<std::string, int> of_schedule;
+  const auto take = [&](size_t i) {
+    if (taken[i] || static_cast<int>(selected.size()) >= count) return;
+    taken[i] = true;
+    of_schedule[plan[i].candidate.schedule]++;
+    selected.push_back(plan[i]);
+  };
+  for (const Candidate& seed : seeds) {
+    for (size_t i = 0; i < plan.size(); i++) {
+      if (plan[i].candidate == seed) take(i);
+    }
+  }
+  // Places kept for a schedule that the ranking would leave out, a quarter of them each.
+  const int share = std::max(1, count / 4);
+  std::map<std::string, int> waiting;
+  for (const PlannedCandidate& entry : plan) waiting[entry.candidate.schedule]++;
+  int kept = 0;
+  for (auto& [schedule, number] : waiting) {
+    number = std::max(0, std::min(number, share) - of_schedule[schedule]);
+    kept += number;
+  }
+  for (size_t i = 0; i < plan.size(); i++) {
+    if (taken[i]) continue;
+    int& own = waiting[plan[i].candidate.schedule];
+    if (static_cast<int>(selected.size()) + kept >= count && own == 0) continue;
+    if (own > 0) own--, kept--;
+    take(i);
+  }
+  return selected;
+}
+
+}  // namespace ladder

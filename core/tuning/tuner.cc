@@ -1,0 +1,325 @@
+#include "core/tuning/tuner.h"
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <numeric>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace ladder {
+namespace {
+
+// The first, rough timing of every candidate; finalists get ProfilePolicy's defaults.
+constexpr ProfilePolicy kRough = {.repeats = 3, .replay_ms = 0.5, .preheat_ms = 1, .rotate_bytes = 0};
+
+// An incumbent stays unless it is beaten by more than this share and by more than this many of its deviations.
+constexpr double kNoiseShare = 0.02;
+constexpr double kNoiseDeviations = 3;
+
+double MillisecondsSince(absl::Time start) { return absl::ToDoubleMilliseconds(absl::Now() - start); }
+
+// Errors that mean "this cannot be tried at all here", not "this candidate is bad".
+bool EndsTuning(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kFailedPrecondition ||
+         status.code() == absl::StatusCode::kResourceExhausted;
+}
+
+}  // namespace
+
+Tuner::Tuner(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, Device* device, Job job,
+             ProgressCallback progress, const CancelToken& cancel)
+    : catalog_(catalog),
+      store_(store),
+      compiler_(compiler),
+      device_(device),
+      job_(std::move(job)),
+      progress_(std::move(progress)),
+      cancel_(cancel),
+      start_(absl::Now()),
+      deadline_(start_ + job_.options.budget) {
+  // A fixed seed per problem makes a search repeatable; the device derives fresh inputs for each of its buffers from
+  // it.
+  const std::string digest = Sha256Hex(absl::StrCat(job_.op.ToString(), " m=", job_.m));
+  trace_.seed = std::stoull(digest.substr(0, 15), nullptr, 16);
+  workload_ = {job_.op, job_.m, trace_.seed};
+}
+
+void Tuner::Report(TuningPhase phase, int done, int total) {
+  if (!progress_) return;
+  TuningProgress progress{.phase = phase, .done = done, .failed = 0, .total = total, .best_us = 0, .best = ""};
+  for (const CandidateTrace& entry : trace_.candidates) {
+    if (entry.status != CandidateStatus::kRanked && entry.status != CandidateStatus::kTimed) progress.failed++;
+    if (entry.status == CandidateStatus::kTimed &&
+        (progress.best_us == 0 || entry.measurement.median_us < progress.best_us)) {
+      progress.best_us = entry.measurement.median_us;
+      progress.best = entry.candidate.ToString();
+    }
+  }
+  progress_(progress);
+}
+
+void Tuner::Fall(size_t index, CandidateStatus status, absl::string_view reason) {
+  trials_[index].alive = false;
+  trace_.candidates[index].status = status;
+  trace_.candidates[index].reason = std::string(reason.substr(0, 2000));
+}
+
+absl::Status Tuner::CheckCancelled() const {
+  return cancel_.cancelled() ? absl::CancelledError("tuning was cancelled") : absl::OkStatus();
+}
+
+absl::Status Tuner::Lower(const std::vector<PlannedCandidate>& selected) {
+  for (const PlannedCandidate& planned : selected) {
+    CandidateTrace trace;
+    trace.candidate = planned.candidate;
+    trace.predicted_us = planned.predicted_us;
+    trace_.candidates.push_back(std::move(trace));
+    Trial& trial = trials_.emplace_back();
+    const Schedule* schedule = catalog_.Find(planned.candidate.schedule);
+    if (schedule == nullptr) return absl::InternalError(absl::StrCat("no schedule ", planned.candidate.schedule));
+    absl::StatusOr<LoweredKernel> lowered = schedule->Lower(job_.op, planned.candidate, job_.target);
+    if (!lowered.ok()) {
+      Fall(trials_.size() - 1, CandidateStatus::kCompileFailed, lowered.status().message());
+      continue;
+    }
+    trial.alive = true;
+    trial.lowered = *std::move(lowered);
+    trial.artifact = MakeArtifactKey({job_.target.arch, trial.lowered.source, trial.lowered.launch.entry},
+                                     catalog_.sources_digest, compiler_.Version());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tuner::Compile(size_t first, size_t last) {
+  const absl::Time begin = absl::Now();
+  std::vector<CompileRequest> requests;
+  std::vector<size_t> owners;
+  for (size_t i = first; i < last; i++) {
+    if (!trials_[i].alive) continue;
+    // A machine without a GPU compiles for what the compiler says of it, so a cached binary is no use there.
+    if (device_ != nullptr) {
+      absl::StatusOr<std::optional<std::string>> binary = store_.FindArtifact(trials_[i].artifact);
+      if (binary.ok() && binary->has_value()) {
+        trials_[i].compiled.binary = **std::move(binary);
+        continue;
+      }
+    }
+    requests.push_back({job_.target.arch, trials_[i].lowered.source, trials_[i].lowered.launch.entry});
+    owners.push_back(i);
+  }
+  const int total = static_cast<int>(requests.size());
+  std::mutex mutex;
+  int done = 0;
+  Report(TuningPhase::kCompile, 0, total);
+  std::vector<absl::StatusOr<CompiledKernel>> results = compiler_.Compile(requests, [&](size_t) {
+    const std::lock_guard lock(mutex);
+    Report(TuningPhase::kCompile, ++done, total);
+  });
+  for (size_t j = 0; j < owners.size(); j++) {
+    const size_t i = owners[j];
+    if (!results[j].ok()) {
+      // Without any compiler no candidate can live: that is the caller's answer, not a trace entry.
+      if (EndsTuning(results[j].status())) return results[j].status();
+      Fall(i, CandidateStatus::kCompileFailed, results[j].status().message());
+      continue;
+    }
+    Trial& trial = trials_[i];
+    trial.compiled = *std::move(results[j]);
+    CandidateTrace& trace = trace_.candidates[i];
+    trace.registers = trial.compiled.registers;
+    trace.spill_bytes = trial.compiled.spill_bytes;
+    trace.compile_ms = trial.compiled.compile_ms;
+    if (trial.compiled.spill_bytes > 0) {
+      Fall(i, CandidateStatus::kSpilled, absl::StrCat(trial.compiled.spill_bytes, " bytes of spills"));
+    }
+  }
+  trace_.compile_ms += MillisecondsSince(begin);
+  return absl::OkStatus();
+}
+
+absl::Status Tuner::Verify(size_t i) {
+  const absl::Time begin = absl::Now();
+  const absl::StatusOr<Verification> result = device_->Verify(workload_, trials_[i].binary());
+  trace_.verify_ms += MillisecondsSince(begin);
+  if (!result.ok()) {
+    if (EndsTuning(result.status())) return result.status();
+    Fall(i, CandidateStatus::kCrashed, result.status().message());
+    return absl::OkStatus();
+  }
+  CandidateTrace& trace = trace_.candidates[i];
+  trace.worst_ratio = result->worst_ratio;
+  trace.relative_norm = result->relative_norm;
+  if (!result->passed) {
+    Fall(i, CandidateStatus::kWrong,
+         absl::StrCat(result->wrong_elements, " elements beyond the bound; ", result->detail));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tuner::Profile(size_t i) {
+  const absl::Time begin = absl::Now();
+  const KernelBinary binary = trials_[i].binary();
+  const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, {&binary, 1}, kRough);
+  trace_.profile_ms += MillisecondsSince(begin);
+  if (!result.ok()) {
+    if (EndsTuning(result.status())) return result.status();
+    Fall(i, CandidateStatus::kCrashed, result.status().message());
+    return absl::OkStatus();
+  }
+  trace_.candidates[i].measurement = result->front();
+  trace_.candidates[i].status = CandidateStatus::kTimed;
+  return absl::OkStatus();
+}
+
+std::vector<size_t> Tuner::Ranking() const {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < trials_.size(); i++) {
+    if (trials_[i].alive) order.push_back(i);
+  }
+  const auto cost = [&](size_t i) {
+    const CandidateTrace& trace = trace_.candidates[i];
+    if (device_ == nullptr) return trace.predicted_us;
+    return trace.status == CandidateStatus::kTimed ? trace.measurement.median_us : std::numeric_limits<double>::max();
+  };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost(a) < cost(b); });
+  return order;
+}
+
+absl::Status Tuner::Final() {
+  std::vector<size_t> finalists = Ranking();
+  if (finalists.empty()) return absl::OkStatus();
+  const auto is_incumbent = [&](size_t i) {
+    return job_.incumbent != nullptr && job_.incumbent->kind != RecordKind::kSeed &&
+           trace_.candidates[i].candidate == job_.incumbent->winner().candidate;
+  };
+  const auto incumbent = std::find_if(finalists.begin(), finalists.end(), is_incumbent);
+  const size_t count = std::min<size_t>(finalists.size(), job_.options.finalists);
+  if (incumbent != finalists.end() && incumbent - finalists.begin() >= static_cast<ptrdiff_t>(count)) {
+    std::iter_swap(incumbent, finalists.begin() + count - 1);
+  }
+  finalists.resize(count);
+  Report(TuningPhase::kFinal, 0, static_cast<int>(count));
+  const absl::Time begin = absl::Now();
+  std::vector<KernelBinary> binaries;
+  for (size_t i : finalists) binaries.push_back(trials_[i].binary());
+  const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, binaries, ProfilePolicy{});
+  trace_.profile_ms += MillisecondsSince(begin);
+  if (!result.ok()) return result.status();
+  for (size_t j = 0; j < count; j++) trace_.candidates[finalists[j]].measurement = (*result)[j];
+  // A rough time must not beat a final one: what did not reach the final ranks behind it.
+  double slowest = 0;
+  for (const Measurement& m : *result) slowest = std::max(slowest, m.median_us);
+  for (size_t i : Ranking()) {
+    Measurement& m = trace_.candidates[i].measurement;
+    if (std::find(finalists.begin(), finalists.end(), i) == finalists.end())
+      m.median_us = std::max(m.median_us, slowest);
+  }
+  for (size_t i : finalists) {
+    if (!is_incumbent(i)) continue;
+    Measurement& own = trace_.candidates[i].measurement;
+    const Measurement& best = trace_.candidates[Ranking().front()].measurement;
+    const double margin = std::max(kNoiseShare * own.median_us, kNoiseDeviations * own.spread_us);
+    // Within the noise the incumbent stays: it ranks first by taking the best time seen.
+    if (own.median_us - best.median_us <= margin) own.median_us = best.median_us * (1 - 1e-9);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TuningResult> Tuner::Tune(const std::vector<PlannedCandidate>& selected) {
+  Report(TuningPhase::kEnumerate, static_cast<int>(selected.size()), static_cast<int>(selected.size()));
+  if (absl::Status s = Lower(selected); !s.ok()) return s;
+  trace_.enumerate_ms = MillisecondsSince(start_);
+  if (absl::Status s = Compile(0, trials_.size()); !s.ok()) return s;
+  if (device_ == nullptr) return Finish(RecordKind::kSeed);
+  bool correct = false;
+  for (size_t i = 0; i < trials_.size(); i++) {
+    if (!trials_[i].alive) continue;
+    if (absl::Status s = CheckCancelled(); !s.ok()) return s;
+    // The budget bounds the search, not the answer: the search goes on until one candidate is correct and timed.
+    if (correct && OutOfTime()) {
+      Fall(i, CandidateStatus::kSkipped, "the time budget ran out");
+      continue;
+    }
+    Report(TuningPhase::kVerify, static_cast<int>(i), static_cast<int>(trials_.size()));
+    if (absl::Status s = Verify(i); !s.ok()) return s;
+    if (!trials_[i].alive) continue;
+    if (absl::Status s = Profile(i); !s.ok()) return s;
+    correct = correct || trials_[i].alive;
+    Report(TuningPhase::kProfile, static_cast<int>(i) + 1, static_cast<int>(trials_.size()));
+  }
+  if (absl::Status s = Final(); !s.ok()) return s;
+  return Finish(RecordKind::kMeasured);
+}
+
+absl::StatusOr<TuningResult> Tuner::First(const std::vector<PlannedCandidate>& selected) {
+  if (absl::Status s = Lower(selected); !s.ok()) return s;
+  trace_.enumerate_ms = MillisecondsSince(start_);
+  for (size_t i = 0; i < trials_.size(); i++) {
+    if (absl::Status s = CheckCancelled(); !s.ok()) return s;
+    if (!trials_[i].alive) continue;
+    if (absl::Status s = Compile(i, i + 1); !s.ok()) return s;
+    if (!trials_[i].alive) continue;
+    if (absl::Status s = Verify(i); !s.ok()) return s;
+    if (!trials_[i].alive) continue;
+    for (size_t rest = i + 1; rest < trials_.size(); rest++)
+      Fall(rest, CandidateStatus::kSkipped, "the fast answer needs one");
+    return Finish(RecordKind::kFast);
+  }
+  return Finish(RecordKind::kFast);
+}
+
+absl::StatusOr<TuningResult> Tuner::Finish(RecordKind kind) {
+  const std::vector<size_t> ranking = Ranking();
+  if (ranking.empty()) {
+    std::string reasons;
+    for (const CandidateTrace& entry : trace_.candidates) {
+      const std::vector<std::string> lines = absl::StrSplit(entry.reason, absl::MaxSplits('\n', 1));
+      absl::StrAppend(&reasons, "\n  ", entry.candidate.ToString(), ": ", Name(entry.status), ", ", lines.front());
+    }
+    return absl::InternalError(absl::StrCat("none of ", trace_.candidates.size(), " candidates for ",
+                                            job_.op.ToString(), " m=", job_.m, " on ", job_.target.model,
+                                            " survived:", reasons));
+  }
+  TuningResult result;
+  TuningRecord& record = result.record;
+  record.key = MakeCacheKey(job_.op, job_.m, job_.target);
+  record.key_text = CacheKeyText(job_.op, job_.m, job_.target);
+  record.kind = kind;
+  record.op = job_.op;
+  record.m = job_.m;
+  record.target = job_.target;
+  record.environment = {compiler_.Version(), catalog_.sources_digest, "", LADDER_VERSION};
+  if (device_ != nullptr) {
+    const absl::StatusOr<DeviceEnvironment> environment = device_->GetEnvironment();
+    if (!environment.ok()) return environment.status();
+    record.environment.driver = environment->driver;
+  }
+  for (size_t i : ranking) {
+    const Trial& trial = trials_[i];
+    const CandidateTrace& trace = trace_.candidates[i];
+    RankedKernel& kernel = record.ranked.emplace_back();
+    kernel.candidate = trace.candidate;
+    kernel.schedule_revision = catalog_.Find(trace.candidate.schedule)->revision();
+    kernel.artifact = trial.artifact;
+    kernel.launch = trial.lowered.launch;
+    kernel.numerics = trial.lowered.numerics;
+    kernel.predicted_us = trace.predicted_us;
+    kernel.worst_ratio = trace.worst_ratio;
+    kernel.relative_norm = trace.relative_norm;
+    if (trace.status == CandidateStatus::kTimed) kernel.measurement = trace.measurement;
+    if (kind != RecordKind::kSeed && i == ranking.front()) {
+      kernel.blob_sha256 = Sha256Hex(trial.compiled.binary);
+      result.binaries[kernel.blob_sha256] = trial.compiled.binary;
+    }
+  }
+  trace_.total_ms = MillisecondsSince(start_);
+  record.trace = trace_;
+  record.created_unix = absl::ToUnixSeconds(absl::Now());
+  return result;
+}
+
+}  // namespace ladder

@@ -1,0 +1,102 @@
+// One tune, from candidates to a record: enumerate, lower, compile, keep what is correct, time, select.
+#ifndef LADDER_CORE_TUNING_TUNER_H_
+#define LADDER_CORE_TUNING_TUNER_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/backend/compiler.h"
+#include "core/backend/device.h"
+#include "core/schedule/schedule.h"
+#include "core/store/kernel_store.h"
+#include "core/tuning/tuning_options.h"
+#include "core/tuning/tuning_record.h"
+
+namespace ladder {
+
+struct PlannedCandidate {
+  Candidate candidate;
+  double predicted_us = 0;
+};
+
+// Every candidate of every schedule that serves the operator, best predicted first. Unimplemented, with each schedule's
+// reason, if none does.
+absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatalog& catalog,
+                                                             const NormalizedOperator& op, int64_t m,
+                                                             const Target& target);
+
+// What is worth measuring of a plan: `seeds` first (winners elsewhere; only those the plan holds), then by prediction,
+// but each schedule with a quarter of the places while it has candidates, since the model may misjudge one against
+// another.
+std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
+                                               const std::vector<Candidate>& seeds, int count);
+
+// A record with the binaries it names.
+struct TuningResult {
+  TuningRecord record;
+  std::map<std::string, std::string> binaries;  // by SHA-256
+};
+
+// One use. Not thread-safe; the collaborators are.
+class Tuner {
+ public:
+  struct Job {
+    NormalizedOperator op;
+    int64_t m = 1;
+    Target target;
+    TuningOptions options;
+    const TuningRecord* incumbent = nullptr;  // replaced only by something better beyond noise
+  };
+
+  // `device` may be null: the result is then a seed.
+  Tuner(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, Device* device, Job job,
+        ProgressCallback progress, const CancelToken& cancel);
+
+  // The full search.
+  absl::StatusOr<TuningResult> Tune(const std::vector<PlannedCandidate>& selected);
+  // The first of `selected` that compiles and is correct (kFast). REQUIRES: a device.
+  absl::StatusOr<TuningResult> First(const std::vector<PlannedCandidate>& selected);
+
+ private:
+  // A candidate on its way; index-aligned with trace_.candidates.
+  struct Trial {
+    LoweredKernel lowered;
+    ArtifactKey artifact;
+    CompiledKernel compiled;
+    bool alive = false;
+    KernelBinary binary() const { return {compiled.binary, lowered.launch, lowered.numerics}; }
+  };
+
+  absl::Status Lower(const std::vector<PlannedCandidate>& selected);
+  absl::Status Compile(size_t first, size_t last);
+  absl::Status Verify(size_t index);
+  absl::Status Profile(size_t index);
+  absl::Status Final();
+  void Fall(size_t index, CandidateStatus status, absl::string_view reason);
+  // Alive candidates, best measured (or, without measurement, best predicted) first.
+  std::vector<size_t> Ranking() const;
+  absl::StatusOr<TuningResult> Finish(RecordKind kind);
+  absl::Status CheckCancelled() const;
+  bool OutOfTime() const { return absl::Now() > deadline_; }
+  void Report(TuningPhase phase, int done, int total);
+
+  const ScheduleCatalog& catalog_;
+  KernelStore& store_;
+  Compiler& compiler_;
+  Device* device_;
+  Job job_;
+  ProgressCallback progress_;
+  const CancelToken& cancel_;
+  absl::Time start_;
+  absl::Time deadline_;
+  Workload workload_;
+  TuningTrace trace_;
+  std::vector<Trial> trials_;
+};
+
+}  // namespace ladder
+
+#endif  // LADDER_CORE_TUNING_TUNER_H_
