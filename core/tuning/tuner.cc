@@ -1,9 +1,7 @@
 #include "core/tuning/tuner.h"
 
 #include <algorithm>
-#include <limits>
 #include <mutex>
-#include <numeric>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -172,6 +170,7 @@ absl::Status Tuner::Profile(size_t i) {
   }
   trace_.candidates[i].measurement = result->front();
   trace_.candidates[i].status = CandidateStatus::kTimed;
+  trials_[i].rank_us = result->front().median_us;
   return absl::OkStatus();
 }
 
@@ -181,9 +180,7 @@ std::vector<size_t> Tuner::Ranking() const {
     if (trials_[i].alive) order.push_back(i);
   }
   const auto cost = [&](size_t i) {
-    const CandidateTrace& trace = trace_.candidates[i];
-    if (device_ == nullptr) return trace.predicted_us;
-    return trace.status == CandidateStatus::kTimed ? trace.measurement.median_us : std::numeric_limits<double>::max();
+    return device_ == nullptr ? trace_.candidates[i].predicted_us : trials_[i].rank_us;
   };
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost(a) < cost(b); });
   return order;
@@ -209,22 +206,20 @@ absl::Status Tuner::Final() {
   const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, binaries, ProfilePolicy{});
   trace_.profile_ms += MillisecondsSince(begin);
   if (!result.ok()) return result.status();
-  for (size_t j = 0; j < count; j++) trace_.candidates[finalists[j]].measurement = (*result)[j];
   // A rough time must not beat a final one: what did not reach the final ranks behind it.
   double slowest = 0;
   for (const Measurement& m : *result) slowest = std::max(slowest, m.median_us);
-  for (size_t i : Ranking()) {
-    Measurement& m = trace_.candidates[i].measurement;
-    if (std::find(finalists.begin(), finalists.end(), i) == finalists.end())
-      m.median_us = std::max(m.median_us, slowest);
+  for (size_t i : Ranking()) trials_[i].rank_us += slowest;
+  for (size_t j = 0; j < count; j++) {
+    trace_.candidates[finalists[j]].measurement = (*result)[j];
+    trials_[finalists[j]].rank_us = (*result)[j].median_us;
   }
+  const double best_us = trials_[Ranking().front()].rank_us;
   for (size_t i : finalists) {
     if (!is_incumbent(i)) continue;
-    Measurement& own = trace_.candidates[i].measurement;
-    const Measurement& best = trace_.candidates[Ranking().front()].measurement;
+    const Measurement& own = trace_.candidates[i].measurement;
     const double margin = std::max(kNoiseShare * own.median_us, kNoiseDeviations * own.spread_us);
-    // Within the noise the incumbent stays: it ranks first by taking the best time seen.
-    if (own.median_us - best.median_us <= margin) own.median_us = best.median_us * (1 - 1e-9);
+    if (own.median_us - best_us <= margin) trials_[i].rank_us = 0;  // within the noise the incumbent stays
   }
   return absl::OkStatus();
 }

@@ -67,6 +67,7 @@ class Tuner {
     ArtifactKey artifact;
     CompiledKernel compiled;
     bool alive = false;
+    double rank_us = 0;  // what Ranking sorts by once there are measurements
     KernelBinary binary() const { return {compiled.binary, lowered.launch, lowered.numerics}; }
   };
 

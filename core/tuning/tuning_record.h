@@ -62,7 +62,7 @@ struct RankedKernel {
 enum class RecordKind : uint8_t {
   kMeasured = 1,  // ranked[0] was verified and timed on the target; it has a binary
   kSeed = 2,      // compiled and ranked by the policy only: never served as a kernel
-  kFast = 3,      // verified and timed, but not searched for: the answer while tuning goes on
+  kFast = 3,      // verified, but neither timed nor searched for: the answer while tuning goes on
 };
 absl::string_view Name(RecordKind kind);
 

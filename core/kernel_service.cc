@@ -1,0 +1,229 @@
+#include "core/kernel_service.h"
+
+#include <condition_variable>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace ladder {
+
+// One tune and everyone who waits for it. Guarded by KernelService::mutex_.
+struct KernelService::InFlight {
+  std::condition_variable finished;
+  std::optional<absl::StatusOr<TuningRecord>> result;
+  CancelToken cancel;
+  int callers = 0;
+  std::map<int, ProgressCallback> listeners;
+  int next_listener = 0;
+};
+
+KernelService::KernelService(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, Device* device)
+    : catalog_(catalog), store_(store), compiler_(compiler), device_(device) {}
+
+KernelService::~KernelService() = default;
+
+Device* KernelService::DeviceFor(const Target& target) {
+  if (device_ == nullptr) return nullptr;
+  const absl::StatusOr<Target> own = device_->GetTarget();
+  return own.ok() && own->arch == target.arch && own->model == target.model ? device_ : nullptr;
+}
+
+absl::Status KernelService::CheckCurrent(const TuningRecord& record) const {
+  const auto differs = [](absl::string_view component, absl::string_view then, absl::string_view now) {
+    return absl::FailedPreconditionError(absl::StrCat(component, ": was ", then, ", is ", now));
+  };
+  if (record.environment.sources_digest != catalog_.sources_digest) {
+    return differs("kernel sources", record.environment.sources_digest.substr(0, 12),
+                   catalog_.sources_digest.substr(0, 12));
+  }
+  // Where there is no compiler a verified binary is as good as ever.
+  const std::string compiler = compiler_.Version();
+  if (!compiler.empty() && record.environment.compiler != compiler) {
+    return differs("compiler", record.environment.compiler, compiler);
+  }
+  for (const RankedKernel& kernel : record.ranked) {
+    const Schedule* schedule = catalog_.Find(kernel.candidate.schedule);
+    if (schedule == nullptr) return differs("schedule", kernel.candidate.schedule, "unknown");
+    if (schedule->revision() != kernel.schedule_revision) {
+      return differs(absl::StrCat("revision of schedule ", schedule->name()), absl::StrCat(kernel.schedule_revision),
+                     absl::StrCat(schedule->revision()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<TuningRecord>> KernelService::LookUp(const NormalizedOperator& op, int64_t m,
+                                                                  const Target& target) {
+  absl::StatusOr<std::optional<TuningRecord>> found = store_.Find(MakeCacheKey(op, m, target));
+  if (!found.ok() || !found->has_value()) return found;
+  if (!CheckCurrent(**found).ok()) return std::nullopt;
+  // A seed is all that a machine without this GPU can have, and nothing to a machine that can measure.
+  if ((*found)->kind == RecordKind::kSeed && DeviceFor(target) != nullptr) return std::nullopt;
+  return found;
+}
+
+absl::StatusOr<Acquired> KernelService::Acquire(const NormalizedOperator& op, int64_t m, const Target& target,
+                                                const TuningOptions& options, const ProgressCallback& progress,
+                                                const std::shared_ptr<CancelToken>& cancel) {
+  if (!options.force) {
+    absl::StatusOr<std::optional<TuningRecord>> hit = LookUp(op, m, target);
+    if (!hit.ok()) return hit.status();
+    if (hit->has_value() && (*hit)->kind != RecordKind::kFast) return Acquired{**std::move(hit), true};
+  }
+  const std::string digest = MakeCacheKey(op, m, target).digest;
+  std::unique_lock lock(mutex_);
+  std::shared_ptr<InFlight>& slot = in_flight_[digest];
+  const bool leads = slot == nullptr;
+  if (leads) slot = std::make_shared<InFlight>();
+  const std::shared_ptr<InFlight> flight = slot;
+  flight->callers++;
+  const int listener = flight->next_listener++;
+  if (progress) flight->listeners[listener] = progress;
+  const auto leave = [&] {
+    flight->listeners.erase(listener);
+    flight->callers--;
+  };
+
+  if (leads) {
+    lock.unlock();
+    // The leader's thread does the work for all; its own wish to stop counts as one caller's.
+    const auto tell = [&](const TuningProgress& p) {
+      const std::lock_guard guard(mutex_);
+      if (cancel != nullptr && cancel->cancelled() && flight->callers == 1) flight->cancel.Cancel();
+      for (const auto& [id, callback] : flight->listeners) callback(p);
+    };
+    absl::StatusOr<TuningRecord> result = TuneOrRefresh(op, m, target, options, tell, flight->cancel);
+    lock.lock();
+    leave();
+    flight->result = result;
+    in_flight_.erase(digest);
+    flight->finished.notify_all();
+    if (!result.ok()) return result.status();
+    return Acquired{*std::move(result), false};
+  }
+  while (!flight->result.has_value()) {
+    if (cancel != nullptr && cancel->cancelled()) {
+      leave();
+      return absl::CancelledError("the caller stopped waiting; the tune goes on for the others");
+    }
+    flight->finished.wait_for(lock, std::chrono::milliseconds(50));
+  }
+  leave();
+  if (!flight->result->ok()) return flight->result->status();
+  return Acquired{**flight->result, false};
+}
+
+absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperator& op, int64_t m, const Target& target,
+                                                          const TuningOptions& options,
+                                                          const ProgressCallback& progress, const CancelToken& cancel) {
+  Device* const device = DeviceFor(target);
+  if (device != nullptr) {
+    const absl::StatusOr<CompiledKernel> support = Support(target);
+    if (!support.ok()) return support.status();
+    if (absl::Status loaded = device->LoadSupport(*support); !loaded.ok()) return loaded;
+  }
+  const absl::StatusOr<std::vector<PlannedCandidate>> plan = PlanCandidates(catalog_, op, m, target);
+  if (!plan.ok()) return plan.status();
+  const absl::StatusOr<std::optional<TuningRecord>> former = store_.Find(MakeCacheKey(op, m, target));
+  if (!former.ok()) return former.status();
+
+  std::vector<Candidate> seeds;
+  const TuningRecord* incumbent = former->has_value() ? &**former : nullptr;
+  bool refresh = false;
+  if (incumbent != nullptr && incumbent->kind != RecordKind::kFast) {
+    for (const RankedKernel& kernel : incumbent->ranked) {
+      const Schedule* schedule = catalog_.Find(kernel.candidate.schedule);
+      // New parameters in a schedule can hide a better kernel than any that was measured: then search again.
+      refresh = schedule != nullptr && schedule->revision() == kernel.schedule_revision;
+      if (!refresh) break;
+    }
+    // Only a measured record spares the search; a seed only says what to measure first.
+    refresh = refresh && device != nullptr && incumbent->kind == RecordKind::kMeasured && !options.force;
+    for (const RankedKernel& kernel : incumbent->ranked) {
+      if (seeds.size() < static_cast<size_t>(options.finalists)) seeds.push_back(kernel.candidate);
+    }
+  } else if (device != nullptr) {
+    absl::StatusOr<std::vector<TuningRecord>> others = store_.FindSeeds(op, m);
+    if (!others.ok()) return others.status();
+    for (const TuningRecord& record : *others) {
+      if (!record.ranked.empty() && seeds.size() < static_cast<size_t>(options.finalists)) {
+        seeds.push_back(record.winner().candidate);
+      }
+    }
+  }
+
+  std::vector<PlannedCandidate> selected =
+      SelectCandidates(*plan, seeds, refresh ? static_cast<int>(seeds.size()) : options.candidates);
+  Tuner tuner(catalog_, store_, compiler_, device, {op, m, target, options, incumbent}, progress, cancel);
+  absl::StatusOr<TuningResult> result = tuner.Tune(selected);
+  if (!result.ok()) return result.status();
+  const absl::StatusOr<uint64_t> generation = store_.Put(result->record, result->binaries);
+  if (!generation.ok()) return generation.status();
+  result->record.generation = *generation;
+  return std::move(result->record);
+}
+
+absl::StatusOr<Acquired> KernelService::AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target) {
+  absl::StatusOr<std::optional<TuningRecord>> hit = LookUp(op, m, target);
+  if (!hit.ok()) return hit.status();
+  if (hit->has_value()) return Acquired{**std::move(hit), true};
+  Device* const device = DeviceFor(target);
+  if (device == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("target: no ", target.model, " in this machine to verify a kernel on"));
+  }
+  const absl::StatusOr<CompiledKernel> support = Support(target);
+  if (!support.ok()) return support.status();
+  if (absl::Status loaded = device->LoadSupport(*support); !loaded.ok()) return loaded;
+  const absl::StatusOr<std::vector<PlannedCandidate>> plan = PlanCandidates(catalog_, op, m, target);
+  if (!plan.ok()) return plan.status();
+  const CancelToken never;
+  Tuner tuner(catalog_, store_, compiler_, device, {op, m, target, TuningOptions{}, nullptr}, nullptr, never);
+  absl::StatusOr<TuningResult> result = tuner.First(SelectCandidates(*plan, {}, TuningOptions{}.candidates));
+  if (!result.ok()) return result.status();
+  // A tune may have finished meanwhile: its record is better than this one.
+  absl::StatusOr<std::optional<TuningRecord>> newer = LookUp(op, m, target);
+  if (newer.ok() && newer->has_value()) return Acquired{**std::move(newer), true};
+  const absl::StatusOr<uint64_t> generation = store_.Put(result->record, result->binaries);
+  if (!generation.ok()) return generation.status();
+  result->record.generation = *generation;
+  return Acquired{std::move(result->record), false};
+}
+
+absl::StatusOr<std::vector<PlannedCandidate>> KernelService::Plan(const NormalizedOperator& op, int64_t m,
+                                                                  const Target& target) const {
+  return PlanCandidates(catalog_, op, m, target);
+}
+
+std::vector<CacheKey> KernelService::Running() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<CacheKey> keys;
+  for (const auto& [digest, flight] : in_flight_) keys.push_back(CacheKey{digest});
+  return keys;
+}
+
+absl::Status KernelService::Cancel(const CacheKey& key) {
+  const std::lock_guard lock(mutex_);
+  const auto it = in_flight_.find(key.digest);
+  if (it == in_flight_.end()) return absl::NotFoundError(absl::StrCat("no tune of ", key.digest, " is running"));
+  it->second->cancel.Cancel();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CompiledKernel> KernelService::Support(const Target& target) {
+  const CompileRequest request = {target.arch, catalog_.support, ""};
+  const ArtifactKey key = MakeArtifactKey(request, catalog_.sources_digest, compiler_.Version());
+  const absl::StatusOr<std::optional<std::string>> kept = store_.FindArtifact(key);
+  if (kept.ok() && kept->has_value()) {
+    CompiledKernel support;
+    support.binary = **kept;
+    return support;
+  }
+  absl::StatusOr<CompiledKernel> compiled = std::move(compiler_.Compile({&request, 1}, nullptr).front());
+  // A store that can't keep it costs a compilation next time, no more.
+  if (compiled.ok()) (void)store_.PutArtifact(key, compiled->binary);
+  return compiled;
+}
+
+}  // namespace ladder
