@@ -1,0 +1,297 @@
+// Quantised weights through the warp group matrix instruction: D^T = W X^T with the weights decoded into registers as
+// operand A and the activations in shared memory as operand B. sm_90a.
+//
+// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it can
+// give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group holds kRowTiles
+// tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over TileWalk's work items.
+//
+// Stages: a ring of kStages, each with 64 columns of K:
+//   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond M and K
+//   w      one packed 64 x 64 block (2,048 bytes) per row tile; lane l of warp v reads bytes 16 * (32v + l), its four k16 steps
+//   scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch; zero likewise
+// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has multiplied it.
+//
+// Main loop of a math group: decode kSteps k16 steps into one of two register sets, issue their products, and wait only
+// for the products before those, which frees the other set. So the decode of a step overlaps the product of the one
+// before it, across stages too: a stage is released one product late and the pipeline drains at the end of an item only.
+//
+// Scales: kScaleInWeights multiplies them into the decoded weights; otherwise they multiply fp32 sums at the end of each
+// group (kPart sums beside the total), or once at the end where there is one group.
+#pragma once
+#include "ladder/wgmma_instruction.cuh"
+#include "schedules/device/wgmma.cuh"
+#include "schedules/matmul/wgmma_decode.cuh"
+#include "schedules/matmul/wgmma_tile.cuh"
+
+namespace ladder {
+
+// Where things lie in shared memory, and how scales are walked.
+template <class Config>
+struct WgmmaPlan {
+  static constexpr int kTiles = Config::kMathGroups * Config::kRowTiles;  // of 64 rows
+  static constexpr int kTilesOfN = (Config::kN + 63) / 64;
+  static constexpr int kKBlocks = (Config::kK + 63) / 64;
+  static constexpr int kGroups = Config::kK / Config::kGroup;  // of scales
+  // 64 columns lie within one group, or touch as many as this.
+  static constexpr bool kOneFactor = kGroups == 1 || Config::kGroup % 64 == 0;
+  static constexpr int kFactorRows = kOneFactor ? 1 : 64 % Config::kGroup == 0 ? 64 / Config::kGroup : 62 / Config::kGroup + 2;
+  static constexpr bool kAtEnd = !Config::kScaleInWeights && kGroups == 1;
+  static constexpr bool kAtGroupEnds = !Config::kScaleInWeights && kGroups > 1;
+  static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
+  static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale, "rescale zeros are not multiplied by the scale");
+
+  static constexpr u32 kScaleRowBytes = 128;
+  static constexpr u32 kZeroRowBytes =
+      Config::kZeros == Zeros::kNone ? 0 : Config::kZeros == Zeros::kQuantized ? 32 : 128;
+  static constexpr u32 kXBytes = Config::kTokens * 128;
+  static constexpr u32 kWBytes = kTiles * 2048;
+  static constexpr u32 kScaleBytes = kTiles * kFactorRows * kScaleRowBytes;
+  static constexpr u32 kZeroBytes = kTiles * kFactorRows * kZeroRowBytes;
+  // From the base, which is a multiple of 1,024. Every region is a multiple of 16 bytes.
+  static constexpr u32 kW = Config::kStages * kXBytes;
+  static constexpr u32 kScale = kW + Config::kStages * kWBytes;
+  static constexpr u32 kZero = kScale + Config::kStages * kScaleBytes;
+  static constexpr u32 kStaging = kZero + Config::kStages * kZeroBytes;
+  static constexpr u32 kFull = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
+  static constexpr u32 kEmpty = kFull + Config::kStages * 8;
+  static constexpr u32 kEnd = kEmpty + Config::kStages * 8;  // WgmmaSharedBytes (wgmma.cc) computes the same
+
+  // First group that k block `block` touches.
+  LADDER_DEVICE static int first_group(int block) {
+    return kGroups == 1 ? 0 : static_cast<int>(static_cast<i64>(block) * 64 / Config::kGroup);
+  }
+  // Rows of factors it brings: never beyond the last group.
+  LADDER_DEVICE static int factor_rows(int block) {
+    const int left = kGroups - first_group(block);
+    return left < kFactorRows ? left : kFactorRows;
+  }
+};
+
+// The weights, scales and zeros of one stage. The last row tile stands in for those beyond N; its rows are dropped later.
+template <class Config>
+LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u32 stage, int first_row, int block) {
+  using Plan = WgmmaPlan<Config>;
+  const u32 full = base + Plan::kFull + stage * 8;
+  const int rows = Plan::factor_rows(block);
+  const int group = Plan::first_group(block);
+  barrier_arrive_expect(full, Plan::kXBytes + Plan::kWBytes + Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
+#pragma unroll
+  for (int t = 0; t < Plan::kTiles; t++) {
+    int tile = first_row / 64 + t;
+    if (tile >= Plan::kTilesOfN) tile = Plan::kTilesOfN - 1;
+    copy_bulk(base + Plan::kW + stage * Plan::kWBytes + t * 2048,
+              static_cast<const u8*>(arguments.w) + (static_cast<i64>(tile) * Plan::kKBlocks + block) * 2048, 2048, full);
+    const i64 factor = static_cast<i64>(tile) * Plan::kGroups + group;
+    copy_bulk_keep(base + Plan::kScale + stage * Plan::kScaleBytes + t * Plan::kFactorRows * Plan::kScaleRowBytes,
+                   static_cast<const u8*>(arguments.scale) + factor * Plan::kScaleRowBytes, rows * Plan::kScaleRowBytes, full);
+    if constexpr (Plan::kZeroRowBytes != 0) {
+      copy_bulk_keep(base + Plan::kZero + stage * Plan::kZeroBytes + t * Plan::kFactorRows * Plan::kZeroRowBytes,
+                     static_cast<const u8*>(arguments.zero) + factor * Plan::kZeroRowBytes, rows * Plan::kZeroRowBytes, full);
+    }
+  }
+}
+
+template <class Config>
+LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int first_token, int block) {
+  using Plan = WgmmaPlan<Config>;
+  copy_tensor_2d(base + stage * Plan::kXBytes, map, base + Plan::kFull + stage * 8, block * 64, first_token);
+}
+
+// The one working thread of the producer group.
+template <class Config>
+LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) {
+  using Plan = WgmmaPlan<Config>;
+  const TileWalk<Config> walk(arguments.base.m);
+  RingPosition<Config::kStages> ring;
+  // Weights are constants: the first item's first stages are on their way before the previous kernel has finished; what
+  // that kernel may have written (x) waits for it.
+  int early = 0;
+  if (block_id() < walk.items) {
+    const WorkItem work = walk.item(block_id());
+    early = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
+    for (int i = 0; i < early; i++) produce_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
+  }
+  wait_for_previous();
+  for (u32 index = block_id(); index < walk.items; index += block_count()) {
+    const WorkItem work = walk.item(index);
+#pragma unroll 1
+    for (int block = work.k_begin; block < work.k_end; block++) {
+      if (early > 0) {
+        early--;
+      } else {
+        barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
+        produce_weights<Config>(arguments.base, base, ring.stage, work.first_row, block);
+      }
+      produce_x<Config>(&arguments.x_map, base, ring.stage, work.first_token, block);
+      ring.advance();
+    }
+  }
+}
+
+// One math group.
+template <class Config>
+LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u32 group) {
+  using Plan = WgmmaPlan<Config>;
+  using Compute = typename Config::Compute;
+  constexpr int kRowTiles = Config::kRowTiles;
+  constexpr int kSteps = Config::kSteps;
+  constexpr int kChunks = 4 / kSteps;             // products (commit groups) of one stage
+  constexpr int kUnroll = kChunks == 1 ? 2 : 1;   // stages per turn, so that register sets alternate by constants
+  constexpr int kValues = Config::kTokens / 2;
+  constexpr int kBlocksPerGroup = Plan::kOneFactor && Plan::kGroups > 1 ? Config::kGroup / 64 : 1;
+  const u32 thread = thread_id() & 127;
+  const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
+  const TileWalk<Config> walk(arguments.m);
+  RingPosition<Config::kStages> ring;
+  wait_for_previous();  // y and the workspace may be in use until then
+
+  for (u32 index = block_id(); index < walk.items; index += block_count()) {
+    const WorkItem work = walk.item(index);
+    float acc[kRowTiles][kValues];
+    float part[kRowTiles][Plan::kAtGroupEnds ? kValues : 1];
+    float group_scale[kRowTiles][2];
+    u32 a[2][kSteps][kRowTiles][4];
+#pragma unroll
+    for (int t = 0; t < kRowTiles; t++) {
+#pragma unroll
+      for (int i = 0; i < kValues; i++) acc[t][i] = 0.0f;
+      group_scale[t][0] = group_scale[t][1] = 0.0f;
+    }
+    int until_group_end = 0;  // stages left of the current group
+    u32 previous_empty = 0;   // barrier of the stage before, 0 at the start
+
+#pragma unroll 1
+    for (int turn = work.k_begin; turn < work.k_end; turn += kUnroll) {
+#pragma unroll
+      for (int u = 0; u < kUnroll; u++) {
+        const int block = turn + u;
+        if (u > 0 && block >= work.k_end) break;
+        barrier_wait(base + Plan::kFull + ring.stage * 8, ring.phase);
+        Vec4 words[kRowTiles];
+        RowFactors factors[kRowTiles];
+        const u32 first_tile = ring.stage * Plan::kTiles + group * kRowTiles;
+#pragma unroll
+        for (int t = 0; t < kRowTiles; t++) {
+          words[t] = load_shared_v4(base + Plan::kW + (first_tile + t) * 2048 + thread * 16);
+          if constexpr (Plan::kOneFactor) {
+            load_row_factors<Config>(base + Plan::kScale + (first_tile + t) * Plan::kScaleRowBytes,
+                                     base + Plan::kZero + (first_tile + t) * Plan::kZeroRowBytes, row, factors[t]);
+          }
+        }
+        const u64 x = wgmma_descriptor(base + ring.stage * Plan::kXBytes);
+        bool starts_group = false;
+        if constexpr (Plan::kAtGroupEnds) {
+          starts_group = until_group_end == 0;
+          if (starts_group) until_group_end = block == work.k_begin ? kBlocksPerGroup - block % kBlocksPerGroup : kBlocksPerGroup;
+          until_group_end--;
+        }
+#pragma unroll
+        for (int c = 0; c < kChunks; c++) {
+          constexpr int kEven = 0;
+          const int set = kChunks == 1 ? u : (c & 1) + kEven;
+#pragma unroll
+          for (int s = 0; s < kSteps; s++) {
+            const int step = c * kSteps + s;
+#pragma unroll
+            for (int t = 0; t < kRowTiles; t++) {
+              if constexpr (!Plan::kOneFactor) {
+                // The group of this step among those brought; beyond K the last one serves, as x is zero there.
+                int line = static_cast<int>((static_cast<i64>(block) * 64 + 16 * step) / Config::kGroup) - Plan::first_group(block);
+                const int rows = Plan::factor_rows(block);
+                if (line >= rows) line = rows - 1;
+                const u32 at = (first_tile + t) * Plan::kFactorRows + line;
+                load_row_factors<Config>(base + Plan::kScale + at * Plan::kScaleRowBytes,
+                                         base + Plan::kZero + at * Plan::kZeroRowBytes, row, factors[t]);
+              }
+              const u32 word = step == 0 ? words[t].x : step == 1 ? words[t].y : step == 2 ? words[t].z : words[t].w;
+              decode_fragment<Config, (Config::kScaleInWeights != 0)>(word, factors[t], a[set][s][t]);
+            }
+          }
+          if constexpr (Plan::kAtGroupEnds) {
+            if (c == 0 && starts_group) {
+              if (block != work.k_begin) {
+                wgmma_wait<0>();
+#pragma unroll
+                for (int t = 0; t < kRowTiles; t++) {
+#pragma unroll
+                  for (int i = 0; i < kValues; i++) acc[t][i] += part[t][i] * group_scale[t][(i >> 1) & 1];
+                }
+              }
+#pragma unroll
+              for (int t = 0; t < kRowTiles; t++) {
+                group_scale[t][0] = row_scale<Config>(factors[t], 0);
+                group_scale[t][1] = row_scale<Config>(factors[t], 1);
+              }
+            }
+          }
+          wgmma_fence();
+#pragma unroll
+          for (int s = 0; s < kSteps; s++) {
+            const u64 b = x + wgmma_descriptor_step((c * kSteps + s) * 32);
+#pragma unroll
+            for (int t = 0; t < kRowTiles; t++) {
+              if constexpr (Plan::kAtGroupEnds) {
+                wgmma_rs<Compute, Config::kTokens>(part[t], a[set][s][t], b, c + s > 0 || !starts_group ? 1u : 0u);
+              } else {
+                wgmma_rs<Compute, Config::kTokens>(acc[t], a[set][s][t], b, 1u);
+              }
+            }
+          }
+          wgmma_commit();
+          wgmma_wait<1>();
+          if (c == 0 && previous_empty != 0 && (thread & 31) == 0) barrier_arrive(previous_empty);
+        }
+        if constexpr (Plan::kAtEnd) {
+#pragma unroll
+          for (int t = 0; t < kRowTiles; t++) {
+            group_scale[t][0] = row_scale<Config>(factors[t], 0);
+            group_scale[t][1] = row_scale<Config>(factors[t], 1);
+          }
+        }
+        previous_empty = base + Plan::kEmpty + ring.stage * 8;
+        ring.advance();
+      }
+    }
+    wgmma_wait<0>();
+    if ((thread & 31) == 0) barrier_arrive(previous_empty);
+    if constexpr (!Config::kScaleInWeights) {
+#pragma unroll
+      for (int t = 0; t < kRowTiles; t++) {
+#pragma unroll
+        for (int i = 0; i < kValues; i++) {
+          const float scale = group_scale[t][(i >> 1) & 1];
+          acc[t][i] = Plan::kAtEnd ? acc[t][i] * scale : acc[t][i] + part[t][Plan::kAtGroupEnds ? i : 0] * scale;
+        }
+      }
+    }
+    finish_item<Config>(acc, arguments, work, group, base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
+  }
+}
+
+// Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kSplits, kRaster,
+// kMathRegisters and kProducerRegisters (0: leave them as launched), kCounterBytes.
+template <class Config>
+LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
+  using Plan = WgmmaPlan<Config>;
+  const u32 base = (dynamic_shared() + 1023u) & ~1023u;
+  if (thread_id() == 0) {
+    prefetch_tensor_map(&arguments.x_map);
+    for (int i = 0; i < Config::kStages; i++) {
+      barrier_init(base + Plan::kFull + i * 8, 1);
+      barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
+    }
+    barrier_init_fence();
+  }
+  block_sync();
+  launch_dependents();
+  const u32 group = shuffle(thread_id() >> 7, 0);  // uniform, and the compiler can tell
+  if (group == Config::kMathGroups) {
+    if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
+    if ((thread_id() & 127) < 32 && elect_one()) wgmma_produce<Config>(arguments, base);
+  } else {
+    if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
+    wgmma_multiply<Config>(arguments.base, base, group);
+  }
+}
+
+}  // namespace ladder
