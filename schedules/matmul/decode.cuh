@@ -1,0 +1,316 @@
+// Decode: few activation rows (m <= kRows <= 16) against quantised weights, bound by reading the weights once.
+//
+// A block computes kBlockRows = 16 * kRowTiles * kRowWarps weight rows for one of kSplits slices of K. Its warps form
+// kRowWarps x kWarps: warps of one row group share rows and take turns along K, a unit of kUnit 64-column blocks each.
+// D = W * X^T by mma.m16n8k16, weights being operand A:
+//   A  lane t holds rows t/4 (+8) of a row tile; a lane's 16-byte load is its four k16 steps of a 64-column block. kLoads
+//      units are in flight in registers; the first are issued before the previous kernel has finished (they are constants).
+//   B  activation row t/4 (+8 for the second tile), by ldmatrix from x, staged once in shared memory in natural order:
+//      [m][slice of K], rows padded by 16 bytes so that eight rows fall into different banks. Lanes of rows >= m read row
+//      m - 1 again: a column of D depends on its own row of x only, and theirs are not stored.
+//   D  lane t holds weight rows t/4 (+8), activation rows 2(t%4) + {0, 1} (+8 for the second tile).
+// Scales multiply fp32 partial sums at the end of each group (of each segment, the part of a group inside a unit), or the
+// finished sum when there is one per channel; rescaled zeros need them in the weights. Warps of a row group reduce
+// through shared memory in a fixed order, blocks of a tile through the workspace (split_k.cuh).
+#pragma once
+#include "schedules/device/pair_table.cuh"
+#include "schedules/device/scales.cuh"
+#include "schedules/matmul/epilogue.cuh"
+#include "schedules/matmul/split_k.cuh"
+
+namespace ladder {
+
+template <class Config>
+struct DecodeKernel {
+  using Compute = typename Config::Compute;
+  using Scale = typename Config::Scale;
+  using Weight = typename Config::Weight;
+  using Plane = ScalePlane<Config>;
+  using Dequantize = Dequantizer<Config, false>;
+
+  static constexpr int kRows = Config::kRows, kRowTiles = Config::kRowTiles, kRowWarps = Config::kRowWarps;
+  static constexpr int kWarps = Config::kWarps, kUnit = Config::kUnit, kLoads = Config::kLoads;
+  static constexpr int kSplits = Config::kSplits;
+  static constexpr bool kPairTable = Config::kPairTable != 0;
+  static constexpr int kThreads = 32 * kWarps * kRowWarps;
+  static constexpr int kBlockRows = 16 * kRowTiles * kRowWarps;
+  static constexpr int kTokenTiles = (kRows + 7) / 8;
+
+  // K in 64-column blocks and in units; what a split takes.
+  static constexpr int kBlocks = (Config::kK + 63) / 64;
+  static constexpr int kUnits = (kBlocks + kUnit - 1) / kUnit;
+  static constexpr int kUnitsPerSplit = (kUnits + kSplits - 1) / kSplits;
+  static constexpr int kSliceColumns = kUnitsPerSplit * kUnit * 64;
+  static constexpr int kRowBlocks = (Config::kN + 63) / 64;
+
+  // A segment: the columns of a unit that surely share a group.
+  static constexpr int common(int a, int b) { return b == 0 ? a : common(b, a % b); }
+  static constexpr int kSegmentColumns = Plane::kPerChannel ? 64 * kUnit : common(Config::kGroup, 64 * kUnit);
+  static constexpr int kSegmentSteps = kSegmentColumns / 16;
+  static constexpr int kSegments = 4 * kUnit / kSegmentSteps;
+  static constexpr bool kRescale = Config::kZeros == Zeros::kRescale;
+  static constexpr bool kScaleSegments = !Plane::kPerChannel && !kRescale;  // scales on partial sums
+  static constexpr bool kScaleAtEnd = Plane::kPerChannel && !kRescale;
+  static constexpr bool kLoadScales = !Plane::kPerChannel;  // a scale (and a zero) per segment
+
+  // Shared memory: a flag, the pair table, then x; partial sums of the warps after x or over it.
+  static constexpr u32 kTableAt = 16;
+  static constexpr u32 kXAt = kTableAt + (kPairTable ? kPairTableBytes : 0);
+  static constexpr u32 kXStride = kSliceColumns * 2 + 16;
+  static constexpr u32 kSumsAt = Config::kSumsOverX ? kTableAt : kXAt + kRows * kXStride;
+  static constexpr u32 kSumStride = kBlockRows + 4;  // 2 * kSumStride = 8 mod 32: a warp's stores fall into 32 banks
+
+  // What a warp has in flight: the words of a unit and the scales and zeros of its segments.
+  struct Load {
+    Vec4 words[kRowTiles][kUnit];
+    u32 scales[kRowTiles][kSegments];
+    u32 zeros[kRowTiles][kSegments];
+  };
+
+  struct Position {
+    int row_block, row_tile;  // 64-row block and the warp's first row tile within it
+    int row;                  // the warp's first row within the block's tile
+    int lane, warp;           // warp: which of the kWarps along K
+    int first_unit, units;    // of the split
+  };
+
+  static LADDER_DEVICE u32 load_scale(const MatmulArguments& p, const Position& at, int r, int group) {
+    const int row = 16 * (at.row_tile + r) + at.lane / 4;
+    return load_row_pair(static_cast<const u16*>(p.scale) + Plane::element(at.row_block, group, row));
+  }
+  static LADDER_DEVICE u32 load_zero(const MatmulArguments& p, const Position& at, int r, int group) {
+    if constexpr (Config::kZeros == Zeros::kQuantized) {
+      return load_constant_u8(static_cast<const u8*>(p.zero) +
+                              Plane::zero_byte(at.row_block, group, at.row_tile + r, at.lane / 4));
+    } else if constexpr (Config::kZeros != Zeros::kNone) {
+      const int row = 16 * (at.row_tile + r) + at.lane / 4;
+      return load_row_pair(static_cast<const u16*>(p.zero) + Plane::element(at.row_block, group, row));
+    }
+    return 0;
+  }
+
+  static LADDER_DEVICE void load(const MatmulArguments& p, const Position& at, int unit, Load& load) {
+    const int block = (at.first_unit + unit) * kUnit;
+    const u8* words = static_cast<const u8*>(p.w) +
+                      (static_cast<i64>(at.row_block) * kBlocks + block) * 2048 + at.row_tile * 512 + at.lane * 16;
+#pragma unroll
+    for (int j = 0; j < kUnit; j++) {
+      if (kBlocks % kUnit == 0 || block + j < kBlocks) {
+#pragma unroll
+        for (int r = 0; r < kRowTiles; r++) load.words[r][j] = load_stream(words + j * 2048 + r * 512);
+      }
+    }
+    if constexpr (kLoadScales) {
+#pragma unroll
+      for (int s = 0; s < kSegments; s++) {
+        const int group = Plane::group_of(block * 64 + s * kSegmentColumns);
+#pragma unroll
+        for (int r = 0; r < kRowTiles; r++) {
+          load.scales[r][s] = load_scale(p, at, r, group);
+          load.zeros[r][s] = load_zero(p, at, r, group);
+        }
+      }
+    }
+  }
+
+  // x[0 .. m) of the split's columns into shared memory; zeros beyond K.
+  static LADDER_DEVICE void stage_activations(const MatmulArguments& p, u32 shared, int first_column) {
+    constexpr int kChunks = kSliceColumns / 8;
+    const u16* x = static_cast<const u16*>(p.x);
+    for (int i = thread_id(); i < p.m * kChunks; i += kThreads) {
+      const int row = i / kChunks;
+      const int chunk = i % kChunks;
+      const int column = first_column + chunk * 8;
+      const u32 to = shared + kXAt + row * kXStride + chunk * 16;
+      const u16* from = x + static_cast<i64>(row) * Config::kK + column;
+      if constexpr (Config::kK % 8 == 0) {
+        const bool inside = column < Config::kK;
+        copy_async_16(to, inside ? from : x, inside ? 16 : 0);
+      } else {
+#pragma unroll
+        for (int e = 0; e < 8; e += 2) {
+          const u32 low = column + e < Config::kK ? load_global_u16(from + e) : 0;
+          const u32 high = column + e + 1 < Config::kK ? load_global_u16(from + e + 1) : 0;
+          store_shared_u32(to + e * 2, low | (high << 16));
+        }
+      }
+    }
+    copy_async_commit();
+    copy_async_wait<0>();
+  }
+
+  // Multiplies one unit into `sum`.
+  static LADDER_DEVICE void compute(const Position& at, int unit, const Load& load, u32 lane_table,
+                                    const u32 (&lane_x)[kTokenTiles], Dequantize (&dequantize)[kRowTiles],
+                                    float (&sum)[kRowTiles][kTokenTiles][4]) {
+    float part[kRowTiles][kTokenTiles][4] = {};
+#pragma unroll
+    for (int j = 0; j < kUnit; j++) {
+      if (kBlocks % kUnit != 0 && (at.first_unit + unit) * kUnit + j >= kBlocks) break;
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        u32 b[kTokenTiles][4];  // B fragments of two k16 steps
+#pragma unroll
+        for (int t = 0; t < kTokenTiles; t++) load_matrix_x4(b[t], lane_x[t] + (unit * kUnit + j) * 128 + half * 64);
+#pragma unroll
+        for (int f = 0; f < 2; f++) {
+          const int step = 4 * j + 2 * half + f;
+          const int segment = step / kSegmentSteps;
+#pragma unroll
+          for (int r = 0; r < kRowTiles; r++) {
+            if (kLoadScales && step % kSegmentSteps == 0) {
+              dequantize[r].set(load.scales[r][segment], load.zeros[r][segment]);
+            }
+            const Vec4& words = load.words[r][j];
+            const u32 word = half == 0 ? (f == 0 ? words.x : words.y) : (f == 0 ? words.z : words.w);
+            u32 a[4];
+            if constexpr (kPairTable) {
+              decode_pair_table(word, lane_table, a);
+            } else {
+              dequantize[r].decode(word, a);
+            }
+#pragma unroll
+            for (int t = 0; t < kTokenTiles; t++) {
+              mma_16816(Compute{}, kScaleSegments ? part[r][t] : sum[r][t], a, b[t][2 * f], b[t][2 * f + 1]);
+            }
+          }
+          if (kScaleSegments && (step + 1) % kSegmentSteps == 0) add_scaled(load, segment, part, sum);
+        }
+      }
+    }
+    // A unit cut short at the end of K leaves its last segment open.
+    if (kScaleSegments && kBlocks % kUnit != 0 && kSegmentSteps > 4) {
+      if ((at.first_unit + unit) * kUnit + kUnit > kBlocks) add_scaled(load, 0, part, sum);
+    }
+  }
+
+  // sum += part * scale of the segment; part becomes zero.
+  static LADDER_DEVICE void add_scaled(const Load& load, int segment, float (&part)[kRowTiles][kTokenTiles][4],
+                                       float (&sum)[kRowTiles][kTokenTiles][4]) {
+#pragma unroll
+    for (int r = 0; r < kRowTiles; r++) {
+      const u32 pair = load.scales[r][segment];
+      const float scale[2] = {to_float(Scale{}, pair & 0xffffu), to_float(Scale{}, pair >> 16)};
+#pragma unroll
+      for (int t = 0; t < kTokenTiles; t++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          sum[r][t][i] += part[r][t][i] * scale[i / 2];
+          part[r][t][i] = 0;
+        }
+      }
+    }
+  }
+
+  // The finished sum of (activation row, weight row n): scale, bias, store.
+  static LADDER_DEVICE void finish(const MatmulArguments& p, int token, int n, float value) {
+    if (n >= Config::kN) return;
+    if constexpr (kScaleAtEnd) {
+      value *= to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));
+    }
+    store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * Config::kN + n,
+                 value + load_bias<Config>(p.bias, n));
+  }
+
+  // Adds the warps' sums and stores the outputs, or this split's share of them; the last split to arrive adds the shares.
+  static LADDER_DEVICE void reduce(const MatmulArguments& p, const Position& at, u32 shared, int tile, int split,
+                                   const float (&sum)[kRowTiles][kTokenTiles][4]) {
+    const u32 sums = shared + kSumsAt;
+    if constexpr (Config::kSumsOverX) block_sync();  // every warp is done with x and the table
+#pragma unroll
+    for (int r = 0; r < kRowTiles; r++) {
+#pragma unroll
+      for (int t = 0; t < kTokenTiles; t++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const int token = 8 * t + 2 * (at.lane % 4) + i % 2;
+          const int row = at.row + 16 * r + at.lane / 4 + 8 * (i / 2);
+          if (token < kRows) store_shared_f32(sums + ((at.warp * kRows + token) * kSumStride + row) * 4, sum[r][t][i]);
+        }
+      }
+    }
+    block_sync();
+    u8* const partials = split_partials(p.workspace) + static_cast<i64>(tile) * kSplits * (kRows * kBlockRows * 4);
+    for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
+      const int token = i / kBlockRows;
+      const int row = i % kBlockRows;
+      float value = 0;
+#pragma unroll
+      for (int w = 0; w < kWarps; w++) value += load_shared_f32(sums + ((w * kRows + token) * kSumStride + row) * 4);
+      if constexpr (kSplits == 1) {
+        finish(p, token, tile * kBlockRows + row, value);
+      } else {
+        store_global_f32(partials + (split * (kRows * kBlockRows) + i) * 4, value);
+      }
+    }
+    if constexpr (kSplits > 1) {
+      if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
+      for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
+        float value = 0;
+#pragma unroll
+        for (int s = 0; s < kSplits; s++) value += load_global_f32(partials + (s * (kRows * kBlockRows) + i) * 4);
+        finish(p, i / kBlockRows, tile * kBlockRows + i % kBlockRows, value);
+      }
+    }
+  }
+
+  static LADDER_DEVICE void run(const MatmulArguments& p) {
+    launch_dependents();
+    const u32 shared = dynamic_shared();
+    const int tile = block_id() / kSplits;
+    const int split = block_id() % kSplits;
+    const int warp = thread_id() / 32;
+    Position at;
+    at.lane = lane_id();
+    at.warp = warp % kWarps;
+    at.row = warp / kWarps * kRowTiles * 16;
+    const int row = tile * kBlockRows + at.row;
+    at.row_block = row / 64 < kRowBlocks ? row / 64 : kRowBlocks - 1;  // row groups past the end repeat the last rows
+    at.row_tile = row % 64 / 16;
+    at.first_unit = split * kUnitsPerSplit;
+    at.units = kUnits - at.first_unit < kUnitsPerSplit ? kUnits - at.first_unit : kUnitsPerSplit;
+
+    Load loads[kLoads];
+#pragma unroll
+    for (int i = 0; i < kLoads; i++) {
+      if (at.warp + i * kWarps < at.units) load(p, at, at.warp + i * kWarps, loads[i]);
+    }
+    Dequantize dequantize[kRowTiles];
+#pragma unroll
+    for (int r = 0; r < kRowTiles; r++) {
+      if constexpr (Plane::kPerChannel) dequantize[r].set(load_scale(p, at, r, 0), load_zero(p, at, r, 0));
+    }
+    if constexpr (kPairTable) build_pair_table<Weight>(shared + kTableAt, thread_id(), kThreads);
+
+    wait_for_previous();
+    stage_activations(p, shared, at.first_unit * kUnit * 64);
+    block_sync();
+
+    u32 lane_x[kTokenTiles];  // ldmatrix: lane t points at row t%8 of 8-column piece t/8
+#pragma unroll
+    for (int t = 0; t < kTokenTiles; t++) {
+      const int token = 8 * t + at.lane % 8;
+      lane_x[t] = shared + kXAt + (token < p.m ? token : p.m - 1) * kXStride + at.lane / 8 * 16;
+    }
+    float sum[kRowTiles][kTokenTiles][4] = {};
+    for (int first = at.warp; first < at.units; first += kWarps * kLoads) {
+#pragma unroll
+      for (int i = 0; i < kLoads; i++) {
+        const int unit = first + i * kWarps;
+        if (unit < at.units) {
+          compute(at, unit, loads[i], shared + kTableAt + 4 * at.lane, lane_x, dequantize, sum);
+          const int next = unit + kWarps * kLoads;
+          if (next < at.units) load(p, at, next, loads[i]);
+        }
+      }
+    }
+    reduce(p, at, shared, tile, split, sum);
+  }
+};
+
+template <class Config>
+LADDER_DEVICE void DecodeMatmul(const MatmulArguments& arguments) {
+  DecodeKernel<Config>::run(arguments);
+}
+
+}  // namespace ladder
