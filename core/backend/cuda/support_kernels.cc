@@ -1,0 +1,161 @@
+#include "core/backend/cuda/support_kernels.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "core/backend/cuda/status_macros.h"
+
+namespace ladder::cuda {
+namespace {
+
+PackArguments PackArgumentsFor(const PackedLayout& layout, const PlanePointers& natural, const PlanePointers& packed) {
+  PackArguments arguments;
+  arguments.codes = natural.codes;
+  arguments.scales = natural.scales;
+  arguments.zeros = natural.zeros;
+  arguments.packed = packed.codes;
+  arguments.packed_scales = packed.scales;
+  arguments.packed_zeros = packed.zeros;
+  arguments.n = layout.n;
+  arguments.k = layout.k;
+  arguments.groups = layout.groups;
+  arguments.placement = static_cast<int32_t>(layout.placement);
+  arguments.bits = layout.bits;
+  arguments.offset_binary = layout.offset_binary ? 1 : 0;
+  arguments.zero_mode = static_cast<int32_t>(layout.zeros);
+  return arguments;
+}
+
+}  // namespace
+
+absl::StatusOr<SupportKernels> SupportKernels::Load(const std::string& binary, int multiprocessors) {
+  LADDER_ASSIGN_OR_RETURN(Module module, Module::Load(binary));
+  LADDER_ASSIGN_OR_RETURN(Memory scratch, Memory::Allocate(256));
+  SupportKernels kernels(std::move(module), std::move(scratch), std::max(1, multiprocessors));
+  for (const auto& [entry, function] : {std::pair{"ladder_pack", &kernels.pack_},
+                                        {"ladder_unpack", &kernels.unpack_},
+                                        {"ladder_random", &kernels.random_},
+                                        {"ladder_reference", &kernels.reference_},
+                                        {"ladder_compare", &kernels.compare_},
+                                        {"ladder_hash", &kernels.hash_},
+                                        {"ladder_read", &kernels.read_},
+                                        {"ladder_empty", &kernels.empty_}}) {
+    LADDER_ASSIGN_OR_RETURN(*function, kernels.module_.Function(entry));
+  }
+  return kernels;
+}
+
+absl::Status SupportKernels::Run(CUfunc_st* function, const void* arguments, const Stream& stream) const {
+  LaunchShape shape;
+  shape.grid = 8 * multiprocessors_;
+  shape.threads = kSupportThreads;
+  return Launch(function, shape, arguments, stream);
+}
+
+absl::Status SupportKernels::Pack(const PackedLayout& layout, const PlanePointers& natural, const PlanePointers& packed,
+                                  const Stream& stream) const {
+  const PackArguments arguments = PackArgumentsFor(layout, natural, packed);
+  return Run(pack_, &arguments, stream);
+}
+
+absl::Status SupportKernels::Unpack(const PackedLayout& layout, const PlanePointers& packed,
+                                    const PlanePointers& natural, const Stream& stream) const {
+  const PackArguments arguments = PackArgumentsFor(layout, natural, packed);
+  return Run(unpack_, &arguments, stream);
+}
+
+absl::Status SupportKernels::Random(const RandomArguments& arguments, const Stream& stream) const {
+  return Run(random_, &arguments, stream);
+}
+
+absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t first, int64_t rows, DevicePointer x,
+                                       const PlanePointers& natural, DevicePointer bias, DevicePointer reference,
+                                       DevicePointer magnitude, const Stream& stream) const {
+  const WeightType& weight = op.weight();
+  ReferenceArguments arguments;
+  std::memset(static_cast<void*>(&arguments), 0, sizeof(arguments));
+  arguments.x = x + static_cast<DevicePointer>(first * op.k() * Bytes(op.activation()));
+  arguments.codes = natural.codes;
+  arguments.scales = natural.scales;
+  arguments.zeros = natural.zeros;
+  arguments.bias = bias;
+  arguments.reference = reference;
+  arguments.magnitude = magnitude;
+  arguments.m = rows;
+  arguments.n = op.n();
+  arguments.k = op.k();
+  arguments.group = weight.has_scale ? weight.group : 0;
+  arguments.activation = static_cast<int32_t>(op.activation());
+  arguments.scale = static_cast<int32_t>(weight.scale);
+  arguments.plain = weight.element.quantized() ? 0 : static_cast<int32_t>(weight.element.plain);
+  arguments.zero_mode = weight.has_scale ? static_cast<int32_t>(weight.zeros) : 0;
+  if (weight.element.quantized()) {
+    if (weight.element.bits != 4) return absl::UnimplementedError("the GPU reference serves 4-bit weights only");
+    for (uint32_t code = 0; code < 16; code++) {
+      arguments.table[code] = static_cast<float>(weight.element.Decode(code));
+    }
+  }
+  LaunchShape shape;
+  const int64_t tiles = (rows + 63) / 64 * ((op.n() + 63) / 64);
+  shape.grid = std::min<int64_t>(tiles, 64 * multiprocessors_);
+  shape.threads = kSupportThreads;
+  return Launch(reference_, shape, &arguments, stream);
+}
+
+absl::StatusOr<Comparison> SupportKernels::Compare(DevicePointer y, DataType out, DevicePointer reference,
+                                                   DevicePointer magnitude, int64_t count, int64_t first_index,
+                                                   const ErrorBound& bound, const Stream& stream) const {
+  CompareResult result = {0, ~uint64_t{0}, 0, 0, 0};
+  LADDER_RETURN_IF_ERROR(stream.Upload(scratch_.pointer(), &result, sizeof(result)));
+  CompareArguments arguments;
+  arguments.y = y;
+  arguments.reference = reference;
+  arguments.magnitude = magnitude;
+  arguments.result = scratch_.pointer();
+  arguments.count = count;
+  arguments.first_index = first_index;
+  arguments.relative = bound.relative;
+  arguments.absolute = bound.absolute;
+  arguments.tiny = bound.tiny;
+  arguments.out = static_cast<int32_t>(out);
+  arguments.unused = 0;
+  LADDER_RETURN_IF_ERROR(Run(compare_, &arguments, stream));
+  LADDER_RETURN_IF_ERROR(stream.Download(&result, scratch_.pointer(), sizeof(result)));
+  Comparison comparison;
+  comparison.wrong = static_cast<int64_t>(result.wrong);
+  comparison.first_wrong = result.wrong == 0 ? -1 : static_cast<int64_t>(result.first_wrong);
+  comparison.worst_ratio = std::bit_cast<double>(result.worst_ratio_bits);
+  comparison.squared_error = result.squared_error;
+  comparison.squared_reference = result.squared_reference;
+  return comparison;
+}
+
+absl::StatusOr<uint64_t> SupportKernels::Hash(DevicePointer data, int64_t bytes, const Stream& stream) const {
+  uint64_t hash = 0;
+  LADDER_RETURN_IF_ERROR(stream.Upload(scratch_.pointer(), &hash, sizeof(hash)));
+  const HashArguments arguments = {data, bytes, scratch_.pointer()};
+  LADDER_RETURN_IF_ERROR(Run(hash_, &arguments, stream));
+  LADDER_RETURN_IF_ERROR(stream.Download(&hash, scratch_.pointer(), sizeof(hash)));
+  return hash;
+}
+
+absl::Status SupportKernels::Read(DevicePointer data, int64_t bytes, int blocks_per_multiprocessor,
+                                  const Stream& stream) const {
+  const ReadArguments arguments = {data, bytes, scratch_.pointer()};
+  LaunchShape shape;
+  shape.grid = static_cast<int64_t>(blocks_per_multiprocessor) * multiprocessors_;
+  shape.threads = kSupportThreads;
+  return Launch(read_, shape, &arguments, stream);
+}
+
+absl::Status SupportKernels::Empty(bool dependent, const Stream& stream) const {
+  LaunchShape shape;
+  shape.grid = multiprocessors_;
+  shape.threads = 128;
+  shape.dependent = dependent;
+  return Launch(empty_, shape, nullptr, stream);
+}
+
+}  // namespace ladder::cuda
