@@ -55,6 +55,12 @@ absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, We
   const absl::StatusOr<ZeroMode> zeros = ParseZeroMode(d.zeros.empty() ? "none" : d.zeros);
   if (!zeros.ok()) return InField("zeros", zeros.status());
   w.zeros = *zeros;
+  // Zeros that are numbers enter in the compute type; rounding an fp16 zero to bf16 would cost more than any product.
+  if ((w.zeros == ZeroMode::kOriginal || w.zeros == ZeroMode::kRescale) && activation == DataType::kBF16 &&
+      w.scale == DataType::kF16) {
+    return absl::UnimplementedError(
+        absl::StrCat("zeros: ", Name(w.zeros), " zeros of type fp16 with bf16 activations; nearest: scale bf16"));
+  }
   if (w.zeros != ZeroMode::kNone && w.element.kind != ElementKind::kUnsigned) {
     return Bad("zeros", absl::StrCat("zero points go with unsigned weights (uint4), not with ", w.element.name));
   }

@@ -1,0 +1,103 @@
+#include "core/schedule/cost_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/layout/packed_layout.h"
+
+namespace ladder {
+namespace {
+
+constexpr int64_t kReservedSharedBytes = 1024;  // the driver's share of every block, sm_80 and up
+constexpr double kIssuePerClock = 4 * 0.8;
+constexpr double kIntegerPerClock = 2 * 0.9;
+constexpr double kLatencyUs = 0.75;  // of device memory under load
+
+double PerClockUs(const DeviceLimits& limits, double count, double per_clock) {
+  return count / (per_clock * std::max(1, limits.multiprocessors) * limits.clock_ghz * 1e3);
+}
+
+}  // namespace
+
+int BlocksPerMultiprocessor(const DeviceLimits& limits, const BlockResources& block) {
+  if (block.threads <= 0 || block.shared_bytes > limits.shared_bytes_per_block) return 0;
+  const int64_t registers = (block.registers + 7) / 8 * 8;  // allotted in steps of 8
+  int64_t blocks = limits.blocks_per_multiprocessor;
+  blocks = std::min<int64_t>(blocks, limits.threads_per_multiprocessor / block.threads);
+  blocks = std::min<int64_t>(blocks, limits.registers_per_multiprocessor / (registers * block.threads));
+  blocks =
+      std::min<int64_t>(blocks, limits.shared_bytes_per_multiprocessor / (block.shared_bytes + kReservedSharedBytes));
+  return static_cast<int>(blocks);
+}
+
+int64_t WeightBytes(const NormalizedOperator& op) {
+  if (!op.weight().element.quantized()) return op.n() * op.k() * Bytes(op.weight().element.plain);
+  const PackedLayout layout = PackedLayout::For(op);
+  return layout.weight_bytes() + layout.scale_bytes() + layout.zero_bytes();
+}
+
+int64_t ActivationBytes(const NormalizedOperator& op, int64_t m) {
+  return m * op.k() * Bytes(op.activation()) + m * op.n() * Bytes(op.out());
+}
+
+double Flops(const NormalizedOperator& op, int64_t m) {
+  return 2.0 * static_cast<double>(m) * static_cast<double>(op.n()) * static_cast<double>(op.k());
+}
+
+double MemoryUs(const DeviceLimits& limits, double bytes) { return bytes / (limits.read_gb_per_s * 1e3); }
+
+double TensorUs(const DeviceLimits& limits, double flops) { return flops / (limits.dense_fp16_tflops * 1e6); }
+
+double IssueUs(const DeviceLimits& limits, double instructions) {
+  return PerClockUs(limits, instructions, kIssuePerClock);
+}
+
+double IntegerUs(const DeviceLimits& limits, double instructions) {
+  return PerClockUs(limits, instructions, kIntegerPerClock);
+}
+
+double SharedUs(const DeviceLimits& limits, double wavefronts) { return PerClockUs(limits, wavefronts, 1); }
+
+double CacheUs(const DeviceLimits& limits, double bytes) { return MemoryUs(limits, bytes) / 1.5; }
+
+double LatencyEfficiency(const DeviceLimits& limits, double bytes_in_flight) {
+  const double needed = limits.read_gb_per_s * 1e3 * kLatencyUs / std::max(1, limits.multiprocessors);
+  return bytes_in_flight / (bytes_in_flight + 0.25 * needed + 0.5 * std::max(0.0, needed - bytes_in_flight));
+}
+
+double WaveQuantisation(double blocks, double places) {
+  if (blocks <= places || places <= 0) return 1;
+  const double waves = blocks / places;
+  return std::ceil(waves) / waves;
+}
+
+DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights) {
+  const WeightType& weight = op.weight();
+  DecodeCost cost;
+  if (!weight.element.quantized()) return cost;
+  if (weight.element.kind == ElementKind::kTable) {
+    cost = pair_table ? DecodeCost{12, 8, 4} : DecodeCost{24, 24, 0};
+  } else {
+    cost = op.compute() == DataType::kF16 ? DecodeCost{9, 5, 0} : DecodeCost{11, 7, 0};
+  }
+  if (weight.zeros == ZeroMode::kOriginal || weight.zeros == ZeroMode::kRescale) {
+    // Rounding the zero to another type first would cancel, so mixed types go through fp32.
+    cost.instructions += weight.scale == op.compute() ? 4 : 20;
+  }
+  if (scale_in_weights && weight.zeros != ZeroMode::kRescale) cost.instructions += 4;
+  return cost;
+}
+
+std::vector<Candidate> KeepFastest(const Schedule& schedule, const NormalizedOperator& op, int64_t m,
+                                   const Target& target, std::vector<Candidate> candidates, size_t limit) {
+  std::vector<std::pair<double, size_t>> order;
+  order.reserve(candidates.size());
+  for (size_t i = 0; i < candidates.size(); i++) order.emplace_back(schedule.Predict(op, m, candidates[i], target), i);
+  std::sort(order.begin(), order.end());
+  std::vector<Candidate> kept;
+  for (size_t i = 0; i < order.size() && i < limit; i++) kept.push_back(std::move(candidates[order[i].second]));
+  return kept;
+}
+
+}  // namespace ladder

@@ -1,0 +1,236 @@
+#include "core/kernel_service.h"
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "core/store/in_memory_kernel_store.h"
+#include "gtest/gtest.h"
+#include "tests/core/fakes.h"
+
+namespace ladder {
+namespace {
+
+class KernelServiceTest : public testing::Test {
+ protected:
+  KernelServiceTest() {
+    auto near = std::make_unique<FakeSchedule>("near", 12, 1.0);
+    near_ = near.get();
+    catalog_.schedules.push_back(std::move(near));
+    catalog_.schedules.push_back(std::make_unique<FakeSchedule>("far", 4, 100.0));
+    catalog_.schedules.push_back(std::make_unique<FakeSchedule>("none", 0, 1.0));
+    catalog_.sources_digest = "sources 1";
+    catalog_.support.text = "support";
+    device_.time_us = [this](const std::string& text) { return times_.contains(text) ? times_[text] : 10.0; };
+  }
+  KernelService Service(bool with_device = true) {
+    return KernelService(catalog_, store_, compiler_, with_device ? &device_ : nullptr);
+  }
+  absl::StatusOr<Acquired> Acquire(KernelService& service, bool force = false) {
+    TuningOptions options;
+    options.candidates = 8;
+    options.force = force;
+    return service.Acquire(op_, 16, h200_, options, nullptr, nullptr);
+  }
+  static const CandidateTrace& Trace(const TuningRecord& record, const std::string& candidate) {
+    for (const CandidateTrace& entry : record.trace.candidates) {
+      if (entry.candidate.ToString() == candidate) return entry;
+    }
+    ADD_FAILURE() << "no trace of " << candidate;
+    return record.trace.candidates.front();
+  }
+
+  FakeSchedule* near_;
+  ScheduleCatalog catalog_;
+  InMemoryKernelStore store_;
+  FakeCompiler compiler_;
+  FakeDevice device_;
+  std::map<std::string, double> times_;
+  const NormalizedOperator op_ = SmallOperator();
+  const Target h200_ = *Target::FromName("h200");
+};
+
+TEST_F(KernelServiceTest, TheFastestCorrectCandidateWinsAndIsFoundAgain) {
+  KernelService service = Service();
+  times_ = {{"near(x=3)", 5.0}, {"near(x=2)", 4.0}, {"near(x=1)", 3.0}, {"far(x=1)", 6.0}};
+  device_.wrong = "near(x=1)";
+  device_.crashes = "near(x=4)";
+  compiler_.fails = "near(x=5)";
+  compiler_.spills = "near(x=6)";
+  ASSERT_FALSE(service.LookUp(op_, 16, h200_)->has_value());
+  const auto tuned = Acquire(service);
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  EXPECT_FALSE(tuned->cache_hit);
+  const TuningRecord& record = tuned->record;
+  EXPECT_EQ(record.kind, RecordKind::kMeasured);
+  EXPECT_EQ(record.winner().candidate.ToString(), "near(x=2)");
+  EXPECT_EQ(*store_.ReadBlob(record.winner().blob_sha256), "binary of near(x=2)");
+  EXPECT_EQ(Trace(record, "near(x=1)").status, CandidateStatus::kWrong);
+  EXPECT_EQ(Trace(record, "near(x=1)").reason, "3 elements beyond the bound; y[0, 0] = 1");
+  EXPECT_EQ(Trace(record, "near(x=4)").status, CandidateStatus::kCrashed);
+  EXPECT_EQ(Trace(record, "near(x=5)").status, CandidateStatus::kCompileFailed);
+  EXPECT_EQ(Trace(record, "near(x=6)").status, CandidateStatus::kSpilled);
+  EXPECT_EQ(Trace(record, "far(x=1)").status, CandidateStatus::kTimed);  // its place was kept
+
+  const int compiled = compiler_.compiled;
+  const auto again = Acquire(service);
+  EXPECT_TRUE(again->cache_hit);
+  EXPECT_EQ(compiler_.compiled, compiled);
+  EXPECT_EQ((*service.LookUp(op_, 16, h200_))->winner().candidate, record.winner().candidate);
+}
+
+TEST_F(KernelServiceTest, WithoutADeviceTheAnswerIsASeedAndSaysSo) {
+  KernelService service = Service(false);
+  const auto tuned = Acquire(service);
+  ASSERT_TRUE(tuned.ok());
+  EXPECT_EQ(tuned->record.kind, RecordKind::kSeed);
+  EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=1)");
+  EXPECT_TRUE(tuned->record.winner().blob_sha256.empty());
+  EXPECT_EQ(tuned->record.winner().measurement.median_us, 0);
+  EXPECT_TRUE(Acquire(service)->cache_hit);
+  // A machine with the GPU does not serve it, and measures it first.
+  KernelService with_gpu = Service();
+  EXPECT_FALSE(with_gpu.LookUp(op_, 16, h200_)->has_value());
+  EXPECT_EQ(Acquire(with_gpu)->record.kind, RecordKind::kMeasured);
+}
+
+TEST_F(KernelServiceTest, ANewCompilerRefreshesTheFinalistsOnly) {
+  KernelService service = Service();
+  times_ = {{"near(x=2)", 4.0}};
+  ASSERT_TRUE(Acquire(service).ok());
+  compiler_.version = "fake 2";
+  EXPECT_FALSE(service.LookUp(op_, 16, h200_)->has_value());
+  EXPECT_EQ(service.CheckCurrent(**store_.Find(MakeCacheKey(op_, 16, h200_))).message(),
+            "compiler: was fake 1, is fake 2");
+  compiler_.compiled = 0;
+  const auto refreshed = Acquire(service);
+  ASSERT_TRUE(refreshed.ok());
+  EXPECT_FALSE(refreshed->cache_hit);
+  EXPECT_EQ(refreshed->record.environment.compiler, "fake 2");
+  EXPECT_LE(compiler_.compiled, 5);  // four finalists and the support kernels
+  EXPECT_TRUE(Acquire(service)->cache_hit);
+}
+
+TEST_F(KernelServiceTest, AScheduleRevisionSearchesAgain) {
+  KernelService service = Service();
+  ASSERT_TRUE(Acquire(service).ok());
+  near_->revision_++;
+  compiler_.compiled = 0;
+  device_.verified = 0;
+  ASSERT_TRUE(Acquire(service).ok());
+  EXPECT_EQ(device_.verified, 8);
+}
+
+TEST_F(KernelServiceTest, AnIncumbentStaysWithinTheNoise) {
+  KernelService service = Service();
+  times_ = {{"near(x=2)", 4.0}};
+  ASSERT_TRUE(Acquire(service).ok());
+  times_ = {{"near(x=2)", 4.0}, {"near(x=3)", 3.95}};
+  const TuningRecord kept = Acquire(service, true)->record;
+  EXPECT_EQ(kept.winner().candidate.ToString(), "near(x=2)");
+  EXPECT_EQ(kept.winner().measurement.median_us, 4.0);  // its own time, not the challenger's
+  times_["near(x=3)"] = 3.5;
+  EXPECT_EQ(Acquire(service, true)->record.winner().candidate.ToString(), "near(x=3)");
+}
+
+TEST_F(KernelServiceTest, NoCompilerIsTheAnswerNotATrace) {
+  compiler_.version = "";
+  KernelService service = Service(false);
+  EXPECT_EQ(Acquire(service).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(KernelServiceTest, WhenNothingSurvivesEveryReasonIsTold) {
+  ScheduleCatalog catalog;
+  catalog.support.text = "support";
+  catalog.schedules.push_back(std::make_unique<FakeSchedule>("near", 1, 1.0));
+  device_.wrong = "near(x=1)";
+  KernelService service(catalog, store_, compiler_, &device_);
+  const auto result = service.Acquire(op_, 16, h200_, {}, nullptr, nullptr);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInternal);
+  EXPECT_NE(result.status().message().find("near(x=1): wrong, 3 elements"), absl::string_view::npos) << result.status();
+  EXPECT_FALSE(service.LookUp(op_, 16, h200_)->has_value());
+}
+
+TEST_F(KernelServiceTest, FastAnswersWithOneVerifiedKernelAndTuningReplacesIt) {
+  KernelService service = Service();
+  device_.wrong = "near(x=1)";
+  times_ = {{"near(x=7)", 1.0}};
+  const auto fast = service.AcquireFast(op_, 16, h200_);
+  ASSERT_TRUE(fast.ok()) << fast.status();
+  EXPECT_EQ(fast->record.kind, RecordKind::kFast);
+  EXPECT_EQ(fast->record.winner().candidate.ToString(), "near(x=2)");
+  EXPECT_EQ(device_.verified, 2);
+  EXPECT_TRUE(service.LookUp(op_, 16, h200_)->has_value());
+  const auto tuned = service.Acquire(op_, 16, h200_, {}, nullptr, nullptr);
+  EXPECT_FALSE(tuned->cache_hit);
+  EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=7)");
+  EXPECT_GT(tuned->record.generation, fast->record.generation);
+}
+
+TEST_F(KernelServiceTest, FastNeedsTheDevice) {
+  KernelService service = Service(false);
+  EXPECT_EQ(service.AcquireFast(op_, 16, h200_).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(KernelServiceTest, ManyCallersOneTuneAndMostMayLeave) {
+  KernelService service = Service();
+  std::atomic<bool> go = false;
+  device_.on_verify = [&] {
+    while (!go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  constexpr int kCallers = 50;
+  std::vector<std::thread> threads;
+  std::vector<std::shared_ptr<CancelToken>> tokens;
+  std::atomic<int> served = 0, cancelled = 0;
+  for (int i = 0; i < kCallers; i++) {
+    tokens.push_back(std::make_shared<CancelToken>());
+    threads.emplace_back([&, token = tokens.back()] {
+      const auto result = service.Acquire(op_, 16, h200_, {}, nullptr, token);
+      if (result.ok()) served++;
+      if (result.status().code() == absl::StatusCode::kCancelled) cancelled++;
+    });
+  }
+  while (service.Running().empty() || device_.verified > 0) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  for (int i = 1; i < kCallers; i++) tokens[i]->Cancel();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  go = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(device_.verified, 16);  // one tune
+  EXPECT_EQ(served + cancelled, kCallers);
+  EXPECT_GE(served, 1);
+  EXPECT_TRUE(service.LookUp(op_, 16, h200_)->has_value());
+}
+
+TEST_F(KernelServiceTest, CancellingATuneEndsItForEveryone) {
+  KernelService service = Service();
+  device_.on_verify = [&] { (void)service.Cancel(MakeCacheKey(op_, 16, h200_)); };
+  EXPECT_EQ(Acquire(service).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(service.Running().empty());
+  EXPECT_EQ(service.Cancel(MakeCacheKey(op_, 16, h200_)).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(KernelServiceTest, ProgressNamesThePhases) {
+  KernelService service = Service();
+  std::set<std::string> phases;
+  const auto tuned = service.Acquire(
+      op_, 16, h200_, {}, [&](const TuningProgress& p) { phases.insert(std::string(Name(p.phase))); }, nullptr);
+  ASSERT_TRUE(tuned.ok());
+  EXPECT_EQ(phases, (std::set<std::string>{"enumerate", "compile", "verify", "profile", "final"}));
+}
+
+TEST(SelectCandidates, KeepsPlacesForEverySchedule) {
+  std::vector<PlannedCandidate> plan;
+  for (int x = 1; x <= 20; x++) plan.push_back({{"a", {{"x", x}}}, static_cast<double>(x)});
+  for (int x = 1; x <= 5; x++) plan.push_back({{"b", {{"x", x}}}, 100.0 + x});
+  const auto selected = SelectCandidates(plan, {{"a", {{"x", 17}}}}, 8);
+  ASSERT_EQ(selected.size(), 8u);
+  EXPECT_EQ(selected[0].candidate.ToString(), "a(x=17)");
+  EXPECT_EQ(std::count_if(selected.begin(), selected.end(), [](auto& c) { return c.candidate.schedule == "b"; }), 2);
+  EXPECT_EQ(SelectCandidates(plan, {}, 100).size(), 25u);
+  EXPECT_TRUE(SelectCandidates(plan, {{"c", {}}}, 1).size() == 1);
+}
+
+}  // namespace
+}  // namespace ladder

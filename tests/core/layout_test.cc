@@ -1,0 +1,132 @@
+#include <random>
+#include <set>
+
+#include "core/layout/packed_layout.h"
+#include "core/reference/matmul_reference.h"
+#include "gtest/gtest.h"
+
+namespace ladder {
+namespace {
+
+NormalizedOperator Op(absl::string_view w, absl::string_view zeros, int64_t n, int64_t k, int64_t group) {
+  OperatorDescriptor d;
+  d.w = std::string(w);
+  d.zeros = std::string(zeros);
+  d.n = n;
+  d.k = k;
+  d.group = group;
+  return *Normalize(d);
+}
+
+std::vector<uint8_t> RandomBytes(int64_t size, std::mt19937& random) {
+  std::vector<uint8_t> bytes(size);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+  return bytes;
+}
+
+// The trailing half byte of rows with odd length is padding, which packing does not keep.
+void ClearPadding(std::vector<uint8_t>& codes, int64_t rows, int64_t columns) {
+  if (columns % 2 == 0) return;
+  const int64_t row_bytes = (columns + 1) / 2;
+  for (int64_t row = 0; row < rows; row++) codes[row * row_bytes + row_bytes - 1] &= 15;
+}
+
+TEST(PackedLayout, UnpackingReturnsTheSameBits) {
+  std::mt19937 random(1);
+  struct Case {
+    absl::string_view w, zeros;
+    int64_t n, k, group;
+  };
+  for (const Case& c :
+       {Case{"int4", "none", 64, 64, 64}, Case{"int4", "none", 100, 77, -1}, Case{"nf4", "none", 65, 320, 64},
+        Case{"uint4", "original", 70, 96, 32}, Case{"uint4", "rescale", 128, 48, 16},
+        Case{"uint4", "quantized", 200, 144, 48}, Case{"uint4", "quantized", 1, 15, -1}}) {
+    const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group));
+    std::vector<uint8_t> codes = RandomBytes(NaturalWeightBytes(layout), random);
+    ClearPadding(codes, c.n, c.k);
+    const std::vector<uint8_t> scales = RandomBytes(NaturalScaleBytes(layout), random);
+    std::vector<uint8_t> zeros = RandomBytes(NaturalZeroBytes(layout), random);
+    if (c.zeros == "quantized") ClearPadding(zeros, c.n, layout.groups);
+    std::vector<uint8_t> packed(layout.weight_bytes()), packed_scales(layout.scale_bytes()),
+        packed_zeros(layout.zero_bytes());
+    ASSERT_TRUE(PackReference(layout, codes, scales, zeros, packed, packed_scales, packed_zeros).ok());
+    std::vector<uint8_t> codes2(codes.size()), scales2(scales.size()), zeros2(zeros.size());
+    ASSERT_TRUE(UnpackReference(layout, packed, packed_scales, packed_zeros, codes2, scales2, zeros2).ok());
+    EXPECT_EQ(codes2, codes) << c.w << " " << c.n << "x" << c.k;
+    EXPECT_EQ(scales2, scales);
+    EXPECT_EQ(zeros2, zeros);
+  }
+}
+
+TEST(PackedLayout, EveryCodeHasItsOwnPlaceAndFillsThePadding) {
+  for (absl::string_view w : {"int4", "nf4"}) {
+    const PackedLayout layout = PackedLayout::For(Op(w, "none", 128, 128, -1));
+    std::set<std::pair<int64_t, int>> places;
+    for (int64_t row = 0; row < 128; row++) {
+      for (int64_t column = 0; column < 128; column++) {
+        const auto at = layout.Find(row, column);
+        EXPECT_EQ(at.word_offset % 4, 0);
+        EXPECT_TRUE(places.insert({at.word_offset, at.shift}).second);
+      }
+    }
+    EXPECT_EQ(static_cast<int64_t>(places.size()) / 2, layout.weight_bytes());
+  }
+}
+
+// The statement of schedules/device/decode.cuh, spelled out: lane t's word of k16 step f.
+TEST(PackedLayout, FollowsTheFragment) {
+  const PackedLayout integer = PackedLayout::For(Op("int4", "none", 128, 128, -1));
+  const PackedLayout table = PackedLayout::For(Op("nf4", "none", 128, 128, -1));
+  for (int lane = 0; lane < 32; lane++) {
+    for (int f = 0; f < 4; f++) {
+      for (int i = 0; i < 4; i++) {
+        for (int h = 0; h < 2; h++) {
+          const int64_t row = 64 + 3 * 16 + lane / 4 + 8 * (i & 1);
+          const int64_t column = 64 + 16 * f + 2 * (lane % 4) + h + 8 * (i >> 1);
+          const int64_t word = 3 * 2048 + 3 * 512 + lane * 16 + f * 4;
+          EXPECT_EQ(integer.Find(row, column).word_offset, word);
+          EXPECT_EQ(integer.Find(row, column).shift, 16 * h + 4 * i);
+          EXPECT_EQ(table.Find(row, column).word_offset, word);
+          EXPECT_EQ(table.Find(row, column).shift, 8 * i + 4 * h);
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedLayout, WrongSizesAreNamed) {
+  const PackedLayout layout = PackedLayout::For(Op("int4", "none", 64, 64, -1));
+  std::vector<uint8_t> codes(NaturalWeightBytes(layout) - 1), scales(128), packed(2048), packed_scales(128);
+  const absl::Status status = PackReference(layout, codes, scales, {}, packed, packed_scales, {});
+  EXPECT_EQ(status.message(), "codes: 2047 bytes given, 2048 needed");
+}
+
+TEST(ReferenceMatmul, ByHand) {
+  OperatorDescriptor d;
+  d.w = "uint4";
+  d.zeros = "quantized";
+  d.bias = true;
+  d.n = 2;
+  d.k = 16;
+  d.group = -1;
+  const NormalizedOperator op = *Normalize(d);
+  std::vector<uint8_t> x(32), codes(16), scales(4), zeros(2), bias(4);
+  for (int k = 0; k < 16; k++) StoreElement(DataType::kF16, x.data(), k, k == 3 ? 2.0f : k == 4 ? -1.0f : 0.0f);
+  codes[1] = 0x70;      // row 0: q[3] = 7
+  codes[2] = 0x05;      // q[4] = 5
+  codes[8 + 1] = 0x10;  // row 1: q[3] = 1
+  StoreElement(DataType::kF16, scales.data(), 0, 0.5f);
+  StoreElement(DataType::kF16, scales.data(), 1, 2.0f);
+  zeros = {4, 3};
+  StoreElement(DataType::kF16, bias.data(), 0, 10.0f);
+  StoreElement(DataType::kF16, bias.data(), 1, 0.0f);
+  std::vector<double> y(2), sum(2);
+  ReferenceMatmul(op, 1, x, codes, scales, zeros, bias, y, sum);
+  EXPECT_EQ(y[0], 2 * 1.5 - 0.5 + 10);
+  EXPECT_EQ(sum[0], 3 + 0.5 + 10);
+  EXPECT_EQ(y[1], 2 * (1 - 3) * 2.0 - (0 - 3) * 2.0);
+  EXPECT_EQ(sum[1], 8 + 6);
+}
+
+}  // namespace
+}  // namespace ladder
