@@ -4,11 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace ladder {
 namespace {
 
-std::string_view TypeName(DataType type) {
+absl::string_view TypeName(DataType type) {
   switch (type) {
     case DataType::kF16:
       return "ladder::F16";
@@ -20,7 +21,7 @@ std::string_view TypeName(DataType type) {
   return "";
 }
 
-std::string_view ZerosName(ZeroMode mode) {
+absl::string_view ZerosName(ZeroMode mode) {
   switch (mode) {
     case ZeroMode::kNone:
       return "kNone";
@@ -91,7 +92,7 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
 
 std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
   std::string text;
-  for (const std::string_view include : shape.includes) absl::StrAppendFormat(&text, "#include \"%s\"\n", include);
+  for (const absl::string_view include : shape.includes) absl::StrAppendFormat(&text, "#include \"%s\"\n", include);
   absl::StrAppendFormat(&text, "#include \"%s\"\n%s", shape.header, ConfigText(op, shape));
   absl::StrAppendFormat(&text,
                         "LADDER_KERNEL void LADDER_LAUNCH_BOUNDS(%d, %d) ladder_kernel(\n"
@@ -113,6 +114,15 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
     return absl::UnimplementedError(absl::StrCat("group ", weight.group, " is neither a multiple of 16 nor K"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckParameters(const Candidate& candidate, absl::string_view schedule,
+                             const std::vector<absl::string_view>& names) {
+  bool same = candidate.schedule == schedule && candidate.parameters.size() == names.size();
+  for (size_t i = 0; same && i < names.size(); i++) same = candidate.parameters[i].first == names[i];
+  if (same) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat("%s is not a candidate of schedule %s with parameters %s",
+                                                    candidate.ToString(), schedule, absl::StrJoin(names, ", ")));
 }
 
 }  // namespace ladder

@@ -5,26 +5,27 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "core/operator/operator.h"
+#include "core/schedule/candidate.h"
 
 namespace ladder {
 
 // What surrounds the operator in the text.
 struct KernelShape {
-  std::string_view header;    // "schedules/matmul/decode.cuh"
-  std::string_view function;  // "DecodeMatmul": a template over Config in namespace ladder
-  std::string_view arguments = "MatmulArguments";
+  absl::string_view header;    // "schedules/matmul/decode.cuh"
+  absl::string_view function;  // "DecodeMatmul": a template over Config in namespace ladder
+  absl::string_view arguments = "MatmulArguments";
   int threads = 0;
   int blocks_per_multiprocessor = 1;  // what registers are allotted for
   // Further includes, before `header` (generated instructions).
-  std::vector<std::string_view> includes;
+  std::vector<absl::string_view> includes;
   // Schedule parameters, as `static constexpr int` members: {"kStages", 4}.
-  std::vector<std::pair<std::string_view, int64_t>> parameters;
+  std::vector<std::pair<absl::string_view, int64_t>> parameters;
 };
 
 // struct Config with
@@ -41,6 +42,11 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape);
 // Ok if the device decoders of decode.cuh serve the weight: 4-bit signed, unsigned or table elements with scales whose
 // group is a multiple of 16 or K, zeros for unsigned elements only. Unimplemented saying why otherwise.
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
+
+// InvalidArgument unless the candidate is of this schedule and has exactly these parameters in this order (it may come
+// from another machine's records).
+absl::Status CheckParameters(const Candidate& candidate, absl::string_view schedule,
+                             const std::vector<absl::string_view>& names);
 
 }  // namespace ladder
 

@@ -1,0 +1,247 @@
+#include "schedules/matmul/decode.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <initializer_list>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/schedule/cost_model.h"
+#include "schedules/matmul/config.h"
+
+namespace ladder {
+namespace {
+
+constexpr int64_t kMaxRows = 16;
+constexpr size_t kMaxCandidates = 60;
+constexpr int64_t kPairTableBytes = 32 * 1024;
+constexpr int64_t kFlagBytes = 16;
+// Above this the warps' partial sums lie over x, at the price of a barrier: the block would cost occupancy.
+constexpr int64_t kSeparateSumsBytes = 40 * 1024;
+constexpr int64_t kMaxCounters = kCounterBytes / 4;
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A candidate's parameters and what follows from them; decode.cuh derives the same.
+struct Plan {
+  int64_t rows, row_tiles, row_warps, warps, unit, loads, splits, pair_table;
+  int64_t threads, block_rows, tiles, units, units_per_split, token_tiles, segments;
+  int64_t x_bytes, sums_bytes, shared_bytes;
+  bool sums_over_x;
+  int registers;  // estimated
+
+  Plan(const NormalizedOperator& op, const Candidate& c)
+      : rows(c["rows"]),
+        row_tiles(c["row_tiles"]),
+        row_warps(c["row_warps"]),
+        warps(c["warps"]),
+        unit(c["unit"]),
+        loads(c["loads"]),
+        splits(c["splits"]),
+        pair_table(c["pair_table"]) {
+    const WeightType& weight = op.weight();
+    threads = 32 * warps * row_warps;
+    block_rows = 16 * row_tiles * row_warps;
+    tiles = CeilDiv(op.n(), block_rows);
+    units = CeilDiv(CeilDiv(op.k(), 64), unit);
+    units_per_split = CeilDiv(units, splits);
+    token_tiles = CeilDiv(rows, 8);
+    const bool per_channel = weight.group == op.k();
+    segments = per_channel ? 0 : 64 * unit / std::gcd(weight.group, 64 * unit);
+    x_bytes = rows * (units_per_split * unit * 64 * 2 + 16);
+    sums_bytes = warps * rows * (block_rows + 4) * 4;
+    const int64_t table_bytes = pair_table != 0 ? kPairTableBytes : 0;
+    sums_over_x = table_bytes + x_bytes + sums_bytes > kSeparateSumsBytes;
+    shared_bytes =
+        kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
+    const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
+    registers = static_cast<int>(30 + loads * row_tiles * (4 * unit + planes * segments) +
+                                 row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
+  }
+
+  // Why the plan is not a kernel for this operator and machine, or ok.
+  absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
+    const auto one_of = [](int64_t value, std::initializer_list<int64_t> values) {
+      return std::find(values.begin(), values.end(), value) != values.end();
+    };
+    if (!one_of(rows, {1, 2, 4, 8, 16}) || !one_of(row_tiles, {1, 2, 4}) || !one_of(row_warps, {1, 2, 4}) ||
+        !one_of(warps, {1, 2, 4, 8, 16}) || !one_of(unit, {1, 2}) || loads < 1 || loads > 8 || splits < 1 ||
+        splits > 64 || !one_of(pair_table, {0, 1})) {
+      return absl::InvalidArgumentError("decode: a parameter is out of its range");
+    }
+    if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
+    if (pair_table != 0 && op.weight().element.kind != ElementKind::kTable) {
+      return absl::InvalidArgumentError("decode: pair_table needs table weights");
+    }
+    if (shared_bytes > limits.shared_bytes_per_block) {
+      return absl::InvalidArgumentError(absl::StrCat("decode: ", shared_bytes, " bytes of shared memory needed, ",
+                                                     limits.shared_bytes_per_block, " there"));
+    }
+    if ((splits - 1) * units_per_split >= units) {
+      return absl::InvalidArgumentError(absl::StrCat("decode: ", splits, " splits of ", units, " units of K"));
+    }
+    if (splits > 1 && tiles > kMaxCounters) {
+      return absl::InvalidArgumentError(absl::StrCat("decode: ", tiles, " tiles are more than the workspace counts"));
+    }
+    return absl::OkStatus();
+  }
+};
+
+class DecodeSchedule final : public Schedule {
+ public:
+  absl::string_view name() const override { return "decode"; }
+  int revision() const override { return 1; }
+
+  absl::Status Supports(const NormalizedOperator& op, int64_t m, const Target& target) const override {
+    if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
+      return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
+    }
+    if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
+    if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
+    if (All(op, m, target).empty()) {
+      return absl::UnimplementedError(absl::StrCat("decode: ", m, " rows of K = ", op.k(), " fit no shared memory"));
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const override {
+    return KeepFastest(*this, op, m, target, All(op, m, target), kMaxCandidates);
+  }
+
+  absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
+                                      const Target& target) const override {
+    absl::Status status = CheckParameters(
+        candidate, name(), {"rows", "row_tiles", "row_warps", "warps", "unit", "loads", "splits", "pair_table"});
+    if (!status.ok()) return status;
+    const Plan plan(op, candidate);
+    status = plan.Check(op, target.limits);
+    if (!status.ok()) return status;
+
+    LoweredKernel kernel;
+    KernelShape shape;
+    shape.header = "schedules/matmul/decode.cuh";
+    shape.function = "DecodeMatmul";
+    shape.threads = static_cast<int>(plan.threads);
+    shape.parameters = {{"kRows", plan.rows},
+                        {"kRowTiles", plan.row_tiles},
+                        {"kRowWarps", plan.row_warps},
+                        {"kWarps", plan.warps},
+                        {"kUnit", plan.unit},
+                        {"kLoads", plan.loads},
+                        {"kSplits", plan.splits},
+                        {"kPairTable", plan.pair_table},
+                        {"kSumsOverX", plan.sums_over_x}};
+    kernel.source.text = KernelText(op, shape);
+    kernel.launch.threads = shape.threads;
+    kernel.launch.shared_bytes = plan.shared_bytes;
+    kernel.launch.m_tile = plan.rows;
+    kernel.launch.blocks_per_m_tile = plan.tiles * plan.splits;
+    kernel.launch.max_m = plan.rows;
+    kernel.launch.workspace_bytes_per_m_tile =
+        plan.splits > 1 ? plan.tiles * plan.splits * plan.rows * plan.block_rows * 4 : 0;
+    kernel.launch.dependent_launch = target.capability() >= 90;
+    kernel.numerics.scale_in_weights = op.weight().zeros == ZeroMode::kRescale;
+    return kernel;
+  }
+
+  double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate,
+                 const Target& target) const override {
+    const Plan plan(op, candidate);
+    const DeviceLimits& limits = target.limits;
+    const double launches = static_cast<double>(CeilDiv(m, plan.rows));
+    const int fitting = std::max(
+        1, BlocksPerMultiprocessor(limits, {static_cast<int>(plan.threads), plan.registers, plan.shared_bytes}));
+    const double blocks = static_cast<double>(plan.tiles * plan.splits);
+    const double processors = std::max(1, limits.multiprocessors);
+    const double resident = std::min<double>(fitting, std::ceil(blocks / processors));
+
+    // Weights stream from memory; what is in flight hides its latency.
+    const double turns = static_cast<double>(plan.units_per_split) / static_cast<double>(plan.warps);
+    const double in_flight = resident * static_cast<double>(plan.threads / 32) * 512 *
+                             static_cast<double>(plan.row_tiles * plan.unit) *
+                             std::min<double>(static_cast<double>(plan.loads), std::max(1.0, turns));
+    const double bytes = static_cast<double>(WeightBytes(op) + ActivationBytes(op, m));
+    const double memory = MemoryUs(limits, bytes) / LatencyEfficiency(limits, in_flight);
+    // Every block reads its slice of x, and split sums travel twice.
+    const double x_traffic = blocks * static_cast<double>(m * plan.units_per_split * plan.unit * 128);
+    const double sums_traffic =
+        plan.splits > 1 ? 8.0 * static_cast<double>(m * plan.tiles * plan.block_rows * plan.splits) : 0;
+    const double cache = CacheUs(limits, bytes + x_traffic + sums_traffic);
+
+    const double fragments = static_cast<double>(plan.tiles * plan.block_rows / 16 * plan.units * plan.unit * 4);
+    const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, false);
+    const double tokens = static_cast<double>(plan.token_tiles);
+    const double row_tiles = static_cast<double>(plan.row_tiles);
+    const double scaling = static_cast<double>(plan.segments) / static_cast<double>(4 * plan.unit);  // per fragment
+    const double per_fragment =
+        decode.instructions + tokens + tokens / (2 * row_tiles) + scaling * (8 + 4 * tokens) + 1.5;
+    const double issue = IssueUs(limits, fragments * per_fragment);
+    const double integer = IntegerUs(limits, fragments * (decode.integer + scaling * 4 + 1));
+    const double shared = SharedUs(limits, fragments * (decode.wavefronts + 2 * tokens / row_tiles));
+
+    // Warps without a full share of turns, and the last round of blocks.
+    const double turn_quantisation = std::ceil(turns) / turns;
+    const double waves = WaveQuantisation(blocks, processors * fitting);
+    const double imbalance = 0.5 + 0.5 * waves * turn_quantisation;
+    const double stream =
+        std::max({memory, cache, issue, integer, shared}) * imbalance + 0.15 * (memory + issue + integer + shared) / 4;
+    // Start of a block: x, the table; its end: reduction. Other resident blocks hide most of it, the first does not.
+    const double rounds = std::ceil(blocks / (processors * fitting));
+    const double start = 0.6 + 0.2 * static_cast<double>(plan.warps) / 16 + (plan.pair_table != 0 ? 0.3 : 0);
+    const double splits = plan.splits > 1 ? 0.8 + 0.05 * static_cast<double>(plan.splits) : 0;
+    return launches * (limits.launch_us + start * (0.75 + 0.25 * rounds) + stream + splits);
+  }
+
+ private:
+  // Every candidate that fits, in a fixed order.
+  static std::vector<Candidate> All(const NormalizedOperator& op, int64_t m, const Target& target) {
+    std::vector<Candidate> all;
+    if (m < 1 || m > kMaxRows) return all;
+    const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
+    const bool table = op.weight().element.kind == ElementKind::kTable;
+    for (const int64_t row_tiles : {1, 2, 4}) {
+      for (const int64_t row_warps : {1, 2, 4}) {
+        if (row_warps > 1 && rows < 4) continue;  // sharing x pays when there is much of it
+        for (const int64_t warps : {4, 8, 16}) {
+          for (const int64_t unit : {1, 2}) {
+            for (const int64_t loads : {1, 2, 4}) {
+              for (const int64_t splits : {1, 2, 3, 4, 6, 8, 16}) {
+                for (const int64_t pair_table : {0, 1}) {
+                  if (pair_table != 0 && !table) continue;
+                  Candidate c;
+                  c.schedule = "decode";
+                  c.parameters = {
+                      {"rows", rows}, {"row_tiles", row_tiles}, {"row_warps", row_warps}, {"warps", warps},
+                      {"unit", unit}, {"loads", loads},         {"splits", splits},       {"pair_table", pair_table}};
+                  if (Worthwhile(op, Plan(op, c), target.limits)) all.push_back(std::move(c));
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    return all;
+  }
+
+  static bool Worthwhile(const NormalizedOperator& op, const Plan& plan, const DeviceLimits& limits) {
+    if (!plan.Check(op, limits).ok()) return false;
+    if (BlocksPerMultiprocessor(limits, {static_cast<int>(plan.threads), plan.registers, plan.shared_bytes}) == 0) {
+      return false;
+    }
+    if (plan.registers > 168) return false;  // the estimate is rough, spills are not worth measuring
+    // The smallest shape of each kind stays, whatever K is, so that small operators have candidates.
+    const bool smallest = plan.warps == 4 && plan.unit == 1 && plan.loads == 1 && plan.splits == 1;
+    if (!smallest && plan.units_per_split < plan.warps * plan.loads) return false;  // loads that would never be used
+    // Rescaled zeros and small groups hold many scales: more than one unit in a turn only adds registers.
+    return plan.segments <= 4 || plan.unit == 1;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const Schedule> MakeDecodeSchedule() { return std::make_unique<DecodeSchedule>(); }
+
+}  // namespace ladder
