@@ -7,6 +7,7 @@
 #include "schedules/matmul/dense_wgmma.h"
 #include "schedules/matmul/pipelined.h"
 #include "schedules/matmul/wgmma.h"
+#include "schedules/support/support.h"
 
 namespace ladder {
 
@@ -17,6 +18,7 @@ ScheduleCatalog MakeCatalog() {
   catalog.schedules.push_back(MakeWgmmaSchedule());
   catalog.schedules.push_back(MakeDenseSchedule());
   catalog.schedules.push_back(MakeDenseWgmmaSchedule());
+  catalog.support = SupportSource();
   catalog.sources = EmbeddedSources();
   CanonicalText text("ladder-sources-1");
   for (const auto& [name, content] : catalog.sources) text.Field(name, content);
