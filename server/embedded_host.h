@@ -1,5 +1,6 @@
-// The whole service in one object: the cache, the worker pools, the request path and the gRPC services. ladderd runs one
-// and listens; the tools run one in their own process and talk to it through InProcessChannel(), so both do the same.
+// The whole service in one object: the cache, the worker pools, the request path and the gRPC services. ladderd runs
+// one and listens; the tools run one in their own process and talk to it through InProcessChannel(), so both do the
+// same.
 #ifndef LADDER_SERVER_EMBEDDED_HOST_H_
 #define LADDER_SERVER_EMBEDDED_HOST_H_
 
@@ -21,8 +22,8 @@ namespace ladder {
 // same, and Describe tells what was not found.
 class EmbeddedHost {
  public:
-  // Opens the cache and listens where the configuration says (nowhere if config.listen and config.tcp_listen are empty).
-  // FailedPrecondition or AlreadyExists if another process owns the cache or the socket, in one sentence.
+  // Opens the cache and listens where the configuration says (nowhere if config.listen and config.tcp_listen are
+  // empty). FailedPrecondition or AlreadyExists if another process owns the cache or the socket, in one sentence.
   static absl::StatusOr<std::unique_ptr<EmbeddedHost>> Start(const Config& config);
   // Drains with no grace unless Shutdown was called.
   ~EmbeddedHost();

@@ -22,7 +22,7 @@ struct Config {
   std::string cache_path;  // a folder
   int64_t cache_limit_bytes = int64_t{20} << 30;
 
-  int compile_workers = 0;  // 0: one less than the cores, at least one
+  int compile_workers = 0;                          // 0: one less than the cores, at least one
   int64_t compile_memory_bytes = int64_t{8} << 30;  // address space of each
   absl::Duration compile_deadline = absl::Seconds(60);
   std::string compile_worker;  // program; empty: ladder-compile-worker beside the running one
