@@ -37,6 +37,8 @@ struct WgmmaPlan {
   static constexpr int kFactorRows = kOneFactor ? 1 : 64 % Config::kGroup == 0 ? 64 / Config::kGroup : 62 / Config::kGroup + 2;
   static constexpr bool kAtEnd = !Config::kScaleInWeights && kGroups == 1;
   static constexpr bool kAtGroupEnds = !Config::kScaleInWeights && kGroups > 1;
+  // With all four steps in one product, stages go in pairs so that register sets alternate by constants.
+  using Walk = TileWalk<Config, Config::kSteps == 4 ? 2 : 1>;
   static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
   static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale, "rescale zeros are not multiplied by the scale");
 
@@ -101,7 +103,7 @@ LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int firs
 template <class Config>
 LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) {
   using Plan = WgmmaPlan<Config>;
-  const TileWalk<Config> walk(arguments.base.m);
+  const typename Plan::Walk walk(arguments.base.m);
   RingPosition<Config::kStages> ring;
   // Weights are constants: the first item's first stages are on their way before the previous kernel has finished; what
   // that kernel may have written (x) waits for it.
@@ -109,6 +111,7 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) 
   if (block_id() < walk.items) {
     const WorkItem work = walk.item(block_id());
     early = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
+#pragma unroll 1
     for (int i = 0; i < early; i++) produce_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
   }
   wait_for_previous();
@@ -136,12 +139,12 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   constexpr int kRowTiles = Config::kRowTiles;
   constexpr int kSteps = Config::kSteps;
   constexpr int kChunks = 4 / kSteps;             // products (commit groups) of one stage
-  constexpr int kUnroll = kChunks == 1 ? 2 : 1;   // stages per turn, so that register sets alternate by constants
+  constexpr int kUnroll = kChunks == 1 ? 2 : 1;   // stages per turn; both divide what an item has
   constexpr int kValues = Config::kTokens / 2;
   constexpr int kBlocksPerGroup = Plan::kOneFactor && Plan::kGroups > 1 ? Config::kGroup / 64 : 1;
   const u32 thread = thread_id() & 127;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
-  const TileWalk<Config> walk(arguments.m);
+  const typename Plan::Walk walk(arguments.m);
   RingPosition<Config::kStages> ring;
   wait_for_previous();  // y and the workspace may be in use until then
 
@@ -165,7 +168,6 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 #pragma unroll
       for (int u = 0; u < kUnroll; u++) {
         const int block = turn + u;
-        if (u > 0 && block >= work.k_end) break;
         barrier_wait(base + Plan::kFull + ring.stage * 8, ring.phase);
         Vec4 words[kRowTiles];
         RowFactors factors[kRowTiles];
@@ -187,8 +189,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
         }
 #pragma unroll
         for (int c = 0; c < kChunks; c++) {
-          constexpr int kEven = 0;
-          const int set = kChunks == 1 ? u : (c & 1) + kEven;
+          const int set = kChunks == 1 ? u : c & 1;
 #pragma unroll
           for (int s = 0; s < kSteps; s++) {
             const int step = c * kSteps + s;

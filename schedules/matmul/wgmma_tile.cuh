@@ -29,9 +29,9 @@ struct WorkItem {
 };
 
 // Work items of a persistent grid: the splits of a tile follow each other (they run together and meet in L2), tiles run
-// through bands of kRaster token tiles so that what runs together reads few rows of X and of W. The host keeps the number
-// of items below 2^31.
-template <class Config>
+// through bands of kRaster token tiles so that what runs together reads few rows of X and of W. Splits begin at multiples of
+// kBlockStep blocks. The host keeps the number of items below 2^31 and gives every split a block at least.
+template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
   static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
@@ -52,8 +52,10 @@ struct TileWalk {
     const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
     work.first_row = static_cast<int>(within / width) * kRows;
-    work.k_begin = static_cast<int>(static_cast<i64>(kKBlocks) * work.split / Config::kSplits);
-    work.k_end = static_cast<int>(static_cast<i64>(kKBlocks) * (work.split + 1) / Config::kSplits);
+    constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
+    static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096, "every split works");
+    work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
+    work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
     return work;
   }
 };
@@ -61,49 +63,65 @@ struct TileWalk {
 // Named barriers 1 .. kMathGroups belong to the math groups, one each.
 LADDER_DEVICE void math_group_sync(u32 group) { named_sync(1 + group, 128); }
 
-// Split-K: every split of a tile writes its partial sums; the last to arrive adds them up in the order of the splits, so
-// that a result never depends on who was last. Returns true in the group that holds the sum (in acc). Each group has a
-// counter of its own, kept zero between launches. `flag`: 4 bytes of shared memory of this group.
+// Four sums of a row tile at a time: element i of quad j is acc[4j + i]. From this thread's registers:
 template <class Config>
-LADDER_DEVICE bool reduce_splits(float (&acc)[Config::kRowTiles][Config::kTokens / 2], const MatmulArguments& arguments,
-                                 const WorkItem& work, u32 group, u32 flag) {
-  constexpr int kValues = Config::kRowTiles * Config::kTokens / 2;  // of one thread; a multiple of 4
-  constexpr i64 kPartBytes = static_cast<i64>(kValues) * 128 * 4;
+struct RegisterSums {
+  static constexpr int kUnroll = Config::kTokens / 8;  // registers have no index
+  const float (&acc)[Config::kTokens / 2];
+  LADDER_DEVICE void quad(int j, float (&sums)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; i++) sums[i] = acc[4 * j + i];
+  }
+};
+
+// From the partial sums of all splits, added in the order of the splits, so that a result never depends on who came last.
+template <class Config>
+struct SplitSums {
+  static constexpr int kUnroll = 2;
+  static constexpr i64 kTileBytes = static_cast<i64>(Config::kTokens / 2) * 128 * 4;  // of one row tile of one group
+  static constexpr i64 kSplitBytes = kTileBytes * Config::kRowTiles * Config::kMathGroups;
+  const u8* parts;  // of split 0 and this row tile and thread
+  LADDER_DEVICE void quad(int j, float (&sums)[4]) const {
+#pragma unroll
+    for (int s = 0; s < Config::kSplits; s++) {
+      const Vec4 v = load_global_v4(parts + s * kSplitBytes + j * (128 * 16));
+      sums[0] = s == 0 ? bits_float(v.x) : sums[0] + bits_float(v.x);
+      sums[1] = s == 0 ? bits_float(v.y) : sums[1] + bits_float(v.y);
+      sums[2] = s == 0 ? bits_float(v.z) : sums[2] + bits_float(v.z);
+      sums[3] = s == 0 ? bits_float(v.w) : sums[3] + bits_float(v.w);
+    }
+  }
+};
+
+// Split-K: every split of a tile writes its partial sums, as [tile][split][group][row tile][quad][thread][4] so that a warp's
+// accesses are contiguous; the last to arrive adds them up. Returns true in the group that came last, with `parts` pointing at
+// what SplitSums wants for row tile 0. Each group has a counter of its own, kept zero between launches. `flag`: 4 bytes of
+// shared memory of this group.
+template <class Config>
+LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], const MatmulArguments& arguments,
+                                const WorkItem& work, u32 group, u32 flag, u8*& parts) {
+  using Sums = SplitSums<Config>;
   const u32 thread = thread_id() & 127;
   u8* const counter = static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
-  // Part of split s: [tile][split][group][value / 4][thread][4], so that a warp's accesses are contiguous.
-  u8* const parts = static_cast<u8*>(arguments.workspace) + Config::kCounterBytes +
-                    (static_cast<i64>(work.tile) * Config::kSplits * Config::kMathGroups + group) * kPartBytes + thread * 16;
-  constexpr i64 kSplitBytes = Config::kMathGroups * kPartBytes;
+  parts = static_cast<u8*>(arguments.workspace) + Config::kCounterBytes + work.tile * Config::kSplits * Sums::kSplitBytes +
+          group * Config::kRowTiles * Sums::kTileBytes + thread * 16;
+  u8* const mine = parts + work.split * Sums::kSplitBytes;
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
 #pragma unroll
-    for (int i = 0; i < Config::kTokens / 2; i += 4) {
-      store_global_v4(parts + work.split * kSplitBytes + (t * (Config::kTokens / 2) + i) * (128 * 4),
-                      Vec4{float_bits(acc[t][i]), float_bits(acc[t][i + 1]), float_bits(acc[t][i + 2]), float_bits(acc[t][i + 3])});
+    for (int j = 0; j < Config::kTokens / 8; j++) {
+      store_global_v4(mine + t * Sums::kTileBytes + j * (128 * 16),
+                      Vec4{float_bits(acc[t][4 * j]), float_bits(acc[t][4 * j + 1]), float_bits(acc[t][4 * j + 2]),
+                           float_bits(acc[t][4 * j + 3])});
     }
   }
   fence_device();
-  math_group_sync(group);
+  math_group_sync(group);  // also: the staging area, which holds the flag, has been read
   if (thread == 0) store_shared_u32(flag, atomic_increment(counter));
   math_group_sync(group);
   if (load_shared_u32(flag) != Config::kSplits - 1) return false;
   fence_device();
   if (thread == 0) store_global_u32(counter, 0);
-  // Not unrolled: the sum is short beside the product and an unrolled one would double the code.
-#pragma unroll 1
-  for (int s = 0; s < Config::kSplits; s++) {
-#pragma unroll
-    for (int t = 0; t < Config::kRowTiles; t++) {
-#pragma unroll
-      for (int i = 0; i < Config::kTokens / 2; i += 4) {
-        const Vec4 v = load_global_v4(parts + s * kSplitBytes + (t * (Config::kTokens / 2) + i) * (128 * 4));
-        const float part[4] = {bits_float(v.x), bits_float(v.y), bits_float(v.z), bits_float(v.w)};
-#pragma unroll
-        for (int e = 0; e < 4; e++) acc[t][i + e] = s == 0 ? part[e] : acc[t][i + e] + part[e];
-      }
-    }
-  }
   return true;
 }
 
@@ -117,11 +135,44 @@ struct Staging {
   static constexpr int kTotal = kChunk * kPitch;  // of one math group
 };
 
-// y = acc + bias for 64 rows of W by kTokens tokens, turned in shared memory so that stores are 16 bytes along a row of y.
-// Called by a whole math group; what lies beyond M or N is dropped.
+// Copies `tokens` staged rows of 64 values to y at (first_token, first_row), 16 bytes a thread where N allows it.
 template <class Config>
-LADDER_DEVICE void store_tile(const float (&acc)[Config::kTokens / 2], const MatmulArguments& arguments, int first_token,
-                              int first_row, u32 group, u32 staging) {
+LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int tokens, int first_row) {
+  using Shape = Staging<typename Config::Output>;
+  constexpr int kVector = 16 / Shape::kBytes;
+  const u32 thread = thread_id() & 127;
+  u8* const to = static_cast<u8*>(y) + (static_cast<i64>(first_token) * Config::kN + first_row) * Shape::kBytes;
+  if constexpr (Config::kN % kVector == 0) {
+    constexpr u32 kVectors = 64 / kVector;  // of one token
+    const u32 part = thread % kVectors;
+    if (first_row + static_cast<int>(part) * kVector >= Config::kN) return;
+#pragma unroll
+    for (u32 token = thread / kVectors; token < Shape::kChunk; token += 128 / kVectors) {
+      if (static_cast<int>(token) < tokens) {
+        store_global_v4(to + (static_cast<i64>(token) * Config::kN + part * kVector) * Shape::kBytes,
+                        load_shared_v4(staging + token * Shape::kPitch + part * 16));
+      }
+    }
+  } else {
+    const u32 row = thread % 64;
+    if (first_row + static_cast<int>(row) >= Config::kN) return;
+    for (u32 token = thread / 64; static_cast<int>(token) < tokens; token += 2) {
+      u8* const one = to + (static_cast<i64>(token) * Config::kN + row) * Shape::kBytes;
+      const u32 from = staging + token * Shape::kPitch + row * Shape::kBytes;
+      if constexpr (Shape::kBytes == 4) {
+        store_global_u32(one, load_shared_u32(from));
+      } else {
+        store_global_u16(one, load_shared_u16(from));
+      }
+    }
+  }
+}
+
+// y = sums + bias for 64 rows of W by kTokens tokens, turned in shared memory so that stores are 16 bytes along a row of y.
+// Called by a whole math group; what lies beyond M or N is dropped.
+template <class Config, class Sums>
+LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& arguments, int first_token, int first_row, u32 group,
+                              u32 staging) {
   using Output = typename Config::Output;
   using Shape = Staging<Output>;
   const u32 thread = thread_id() & 127;
@@ -132,65 +183,46 @@ LADDER_DEVICE void store_tile(const float (&acc)[Config::kTokens / 2], const Mat
   for (int chunk = 0; chunk < Config::kTokens; chunk += Shape::kChunk) {
     if (first_token + chunk >= arguments.m) return;  // the same in all threads
     math_group_sync(group);                          // the staging area has been read
+    const int chunk_tokens = Config::kTokens - chunk < Shape::kChunk ? Config::kTokens - chunk : Shape::kChunk;
+#pragma unroll (Sums::kUnroll)
+    for (int j = 0; j < chunk_tokens / 8; j++) {
+      float sums[4];
+      source.quad(chunk / 8 + j, sums);
 #pragma unroll
-    for (int j = 0; j < Shape::kChunk / 8; j++) {
-      if (chunk + 8 * j < Config::kTokens) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          const float value = acc[(chunk / 8 + j) * 4 + i] + bias[i >> 1];
-          const u32 address = staging + (8 * j + 2 * (thread & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
-          if constexpr (Shape::kBytes == 4) {
-            store_shared_f32(address, value);
-          } else {
-            store_shared_u16(address, output_bits(Output{}, value));
-          }
+      for (int i = 0; i < 4; i++) {
+        const float value = sums[i] + bias[i >> 1];
+        const u32 address =
+            staging + (8 * j + 2 * (thread & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
+        if constexpr (Shape::kBytes == 4) {
+          store_shared_f32(address, value);
+        } else {
+          store_shared_u16(address, output_bits(Output{}, value));
         }
       }
     }
     math_group_sync(group);
-    const int chunk_tokens = Config::kTokens - chunk < Shape::kChunk ? Config::kTokens - chunk : Shape::kChunk;
-    const int tokens = arguments.m - first_token - chunk < chunk_tokens ? arguments.m - first_token - chunk : chunk_tokens;
-    u8* const y = static_cast<u8*>(arguments.y) +
-                  (static_cast<i64>(first_token + chunk) * Config::kN + first_row) * Shape::kBytes;
-    constexpr int kVector = 16 / Shape::kBytes;
-    if constexpr (Config::kN % kVector == 0) {
-      constexpr u32 kVectors = 64 / kVector;  // of one token
-      const u32 part = thread % kVectors;
-      if (first_row + static_cast<int>(part) * kVector < Config::kN) {
-#pragma unroll
-        for (u32 token = thread / kVectors; token < Shape::kChunk; token += 128 / kVectors) {
-          if (static_cast<int>(token) < tokens) {
-            store_global_v4(y + (static_cast<i64>(token) * Config::kN + part * kVector) * Shape::kBytes,
-                            load_shared_v4(staging + token * Shape::kPitch + part * 16));
-          }
-        }
-      }
-    } else if (first_row + static_cast<int>(thread % 64) < Config::kN) {
-      for (u32 token = thread / 64; static_cast<int>(token) < tokens; token += 2) {
-        u8* const to = y + (static_cast<i64>(token) * Config::kN + thread % 64) * Shape::kBytes;
-        const u32 from = staging + token * Shape::kPitch + (thread % 64) * Shape::kBytes;
-        if constexpr (Shape::kBytes == 4) {
-          store_global_u32(to, load_shared_u32(from));
-        } else {
-          store_global_u16(to, load_shared_u16(from));
-        }
-      }
-    }
+    const int left = arguments.m - first_token - chunk;
+    store_staged<Config>(staging, arguments.y, first_token + chunk, left < chunk_tokens ? left : chunk_tokens, first_row);
   }
 }
 
-// The end of a work item: the split-K sum, then the store by the group that has it.
+// The end of a work item: the split-K sum by the group that came last, and the store.
 template <class Config>
-LADDER_DEVICE void finish_item(float (&acc)[Config::kRowTiles][Config::kTokens / 2], const MatmulArguments& arguments,
+LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], const MatmulArguments& arguments,
                                const WorkItem& work, u32 group, u32 staging) {
+  u8* parts = nullptr;
   if constexpr (Config::kSplits > 1) {
-    math_group_sync(group);  // the flag shares the staging area, which may still be read
-    if (!reduce_splits<Config>(acc, arguments, work, group, staging)) return;
+    if (!share_splits<Config>(acc, arguments, work, group, staging, parts)) return;
   }
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
-    store_tile<Config>(acc[t], arguments, work.first_token, work.first_row + static_cast<int>(group * Config::kRowTiles + t) * 64,
-                       group, staging);
+    const int first_row = work.first_row + static_cast<int>(group * Config::kRowTiles + t) * 64;
+    if constexpr (Config::kSplits > 1) {
+      store_tile<Config>(SplitSums<Config>{parts + t * SplitSums<Config>::kTileBytes}, arguments, work.first_token, first_row,
+                         group, staging);
+    } else {
+      store_tile<Config>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging);
+    }
   }
 }
 
