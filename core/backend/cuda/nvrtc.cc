@@ -7,6 +7,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -42,6 +44,24 @@ void AddFolder(const std::string& folder, std::vector<std::string>& out) {
   for (const char* name : kLibraryNames) out.push_back(absl::StrCat(folder, "/", name));
 }
 
+// NVRTC opens its built-in functions by name, which the loader doesn't find beside an NVRTC that was opened by its path
+// (wheels, a toolkit outside ld.so.conf). Once opened from here, the name is known to it.
+void OpenBuiltins(const std::string& nvrtc) {
+  const std::filesystem::path path(nvrtc);
+  std::string version = path.filename().string();
+  if (!path.has_parent_path() || !absl::StartsWith(version, "libnvrtc.so")) return;
+  // "libnvrtc.so.13" or "libnvrtc.so.13.0.88" -> "libnvrtc-builtins.so.13", of which "libnvrtc-builtins.so.13.0" is
+  // one.
+  version.erase(0, sizeof("libnvrtc.so") - 1);
+  const std::string prefix = absl::StrCat("libnvrtc-builtins.so", version.substr(0, version.find('.', 1)));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), error)) {
+    if (!absl::StartsWith(entry.path().filename().string(), prefix)) continue;
+    // Where this fails, NVRTC's own attempt fails too and its log says so.
+    DynamicLibrary::Open(entry.path().string()).IgnoreError();
+  }
+}
+
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
@@ -53,15 +73,15 @@ std::vector<std::string> NvrtcCandidates(const std::vector<std::string>& search_
   std::vector<std::string> out;
   for (const std::string& path : search_paths) AddFileOrFolder(path, out);
   AddFileOrFolder(Environment("LADDER_NVRTC"), out);
-  if (const std::string home = Environment("CUDA_HOME"); !home.empty()) AddFolder(home + "/lib64", out);
-  AddFolder("/usr/local/cuda/lib64", out);
-  for (const char* name : kLibraryNames) out.emplace_back(name);
   if (const std::string program = ProgramFolder(); !program.empty()) {
-    for (const char* folder : {"/../lib", "/../nvrtc", "/../nvrtc/lib", "/../nvrtc/nvidia/cu13/lib",
-                               "/../nvrtc/nvidia/cuda_nvrtc/lib"}) {
+    for (const char* folder :
+         {"/../lib", "/../nvrtc", "/../nvrtc/lib", "/../nvrtc/nvidia/cu13/lib", "/../nvrtc/nvidia/cuda_nvrtc/lib"}) {
       AddFolder(program + folder, out);
     }
   }
+  if (const std::string home = Environment("CUDA_HOME"); !home.empty()) AddFolder(home + "/lib64", out);
+  AddFolder("/usr/local/cuda/lib64", out);
+  for (const char* name : kLibraryNames) out.emplace_back(name);
   return out;
 }
 
@@ -81,6 +101,7 @@ class CudaCompiler::Library {
   static absl::StatusOr<std::unique_ptr<Library>> Load(const std::vector<std::string>& search_paths) {
     const absl::StatusOr<std::string> path = FindNvrtc(search_paths);
     if (!path.ok()) return path.status();
+    OpenBuiltins(*path);
     const absl::StatusOr<DynamicLibrary> opened = DynamicLibrary::Open(*path);
     if (!opened.ok()) return opened.status();
     auto library = std::make_unique<Library>();
@@ -244,8 +265,8 @@ absl::StatusOr<CompiledKernel> CudaCompiler::CompileOne(const CompileRequest& re
   kernel.log = *std::move(log);
   while (!kernel.log.empty() && kernel.log.back() == '\0') kernel.log.pop_back();
   if (result != NVRTC_SUCCESS) {
-    return absl::InvalidArgumentError(absl::StrCat(Version(), " (", request.arch, "): ", nvrtc.error_string(result), ": ",
-                                                   ErrorExcerpt(kernel.log, kExcerptBytes)));
+    return absl::InvalidArgumentError(absl::StrCat(Version(), " (", request.arch, "): ", nvrtc.error_string(result),
+                                                   ": ", ErrorExcerpt(kernel.log, kExcerptBytes)));
   }
   absl::StatusOr<std::string> binary = to_ptx ? nvrtc.Read(program.handle, nvrtc.ptx_size, nvrtc.ptx, "PTX")
                                               : nvrtc.Read(program.handle, nvrtc.cubin_size, nvrtc.cubin, "cubin");
@@ -256,8 +277,7 @@ absl::StatusOr<CompiledKernel> CudaCompiler::CompileOne(const CompileRequest& re
   kernel.spill_bytes = resources.spill_bytes;
   kernel.local_bytes = resources.local_bytes;
   kernel.static_shared_bytes = resources.static_shared_bytes;
-  kernel.compile_ms =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  kernel.compile_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return kernel;
 }
 

@@ -13,9 +13,9 @@
 namespace ladder {
 
 // The library files that would be tried, in order: every entry of `search_paths` (a file, or a folder that has
-// libnvrtc.so.13 or .12); $LADDER_NVRTC (either); $CUDA_HOME/lib64; /usr/local/cuda/lib64; the loader's own search; then
-// beside the running program, for a bundle and for wheels unpacked by the build: ../lib, ../nvrtc, ../nvrtc/lib,
-// ../nvrtc/nvidia/cu13/lib, ../nvrtc/nvidia/cuda_nvrtc/lib.
+// libnvrtc.so.13 or .12); $LADDER_NVRTC (either); beside the running program, where a build puts NVRTC only if the
+// machine's toolkit won't do: ../lib, ../nvrtc, ../nvrtc/lib, ../nvrtc/nvidia/cu13/lib, ../nvrtc/nvidia/cuda_nvrtc/lib;
+// $CUDA_HOME/lib64; /usr/local/cuda/lib64; the loader's own search.
 std::vector<std::string> NvrtcCandidates(const std::vector<std::string>& search_paths);
 
 // The first that opens. FailedPrecondition saying where was looked and what to install.
