@@ -110,10 +110,10 @@ fetch_nvrtc() {
   done
 }
 
-# configure BUILD ARGUMENT...: finds or fetches CUDA's headers and NVRTC, then configures the release preset.
+# configure PRESET BUILD ARGUMENT...: finds or fetches CUDA's headers and NVRTC, then configures the preset.
 configure() {
-  local build="$1" root include
-  shift
+  local preset="$1" build="$2" root include
+  shift 2
   if root="$(find_toolkit)"; then
     include="$root/include"
     say "CUDA toolkit: $root"
@@ -123,7 +123,7 @@ configure() {
   fi
   local log="$build/configure.log"
   mkdir -p "$build"
-  cmake -S "$REPOSITORY" --preset release -B "$build" -DLADDER_CUDA_INCLUDE="$include" "$@" >"$log" 2>&1 || {
+  cmake -S "$REPOSITORY" --preset "$preset" -B "$build" -DLADDER_CUDA_INCLUDE="$include" "$@" >"$log" 2>&1 || {
     cat "$log" >&2
     fail "cmake could not configure the build; its messages are above and in $log"
   }
