@@ -1,0 +1,253 @@
+#include "schedules/matmul/wgmma.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/schedule/cost_model.h"
+#include "schedules/matmul/config.h"
+#include "schedules/matmul/warp_group.h"
+#include "schedules/matmul/wgmma_instruction.h"
+
+namespace ladder {
+namespace {
+
+constexpr int64_t kBlock = 64;  // columns of K in a stage
+constexpr size_t kMostCandidates = 60;
+
+int64_t KBlocks(const NormalizedOperator& op) { return (op.k() + kBlock - 1) / kBlock; }
+
+// WgmmaPlan in wgmma.cuh: rows of scales that 64 columns bring, and whether they all share one.
+bool OneFactor(const NormalizedOperator& op) {
+  return op.weight().group == op.k() || op.weight().group % kBlock == 0;
+}
+int64_t FactorRows(const NormalizedOperator& op) {
+  const int64_t group = op.weight().group;
+  if (OneFactor(op)) return 1;
+  return kBlock % group == 0 ? kBlock / group : (kBlock - 2) / group + 2;
+}
+int64_t FactorBytes(const NormalizedOperator& op) {
+  switch (op.weight().zeros) {
+    case ZeroMode::kNone:
+      return 128;
+    case ZeroMode::kQuantized:
+      return 128 + 32;
+    case ZeroMode::kOriginal:
+    case ZeroMode::kRescale:
+      return 128 + 128;
+  }
+  return 0;
+}
+
+// The sums can be scaled where a stage has one scale and zeros are not added after it.
+bool CanScaleSums(const NormalizedOperator& op) { return OneFactor(op) && op.weight().zeros != ZeroMode::kRescale; }
+// A weight times a bf16 scale may overflow fp16.
+bool CanScaleWeights(const NormalizedOperator& op) {
+  return op.compute() == DataType::kBF16 || op.weight().scale == DataType::kF16;
+}
+
+struct Parameters {
+  WarpGroupShape shape;
+  int steps = 1;  // k16 steps decoded and multiplied together
+  bool scale_in_weights = true;
+};
+
+// Accumulators, sums of the current group, and both sets of operand A.
+int Registers(const NormalizedOperator& op, const Parameters& p) {
+  const int sums = p.shape.row_tiles * p.shape.tokens / 2;
+  const bool both = !p.scale_in_weights && op.weight().group != op.k();
+  return sums * (both ? 2 : 1) + 2 * p.steps * p.shape.row_tiles * 4 + kOtherRegisters;
+}
+
+bool Fits(const NormalizedOperator& op, const Parameters& p, const DeviceLimits& limits) {
+  const RegisterBudget budget = BudgetFor(p.shape, limits);
+  // The assembler wants one instruction's operands within the registers of the launch.
+  return Registers(op, p) <= budget.usable() && p.shape.tokens / 2 + 32 <= budget.launch;
+}
+
+int64_t StageBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
+  const int64_t tiles = shape.groups * shape.row_tiles;
+  // And two barriers.
+  return shape.tokens * kBlock * 2 + tiles * 2048 + tiles * FactorRows(op) * FactorBytes(op) + 16;
+}
+// The base is aligned to 1,024 bytes by hand.
+int64_t OtherBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
+  return StagingBytes(shape, op.out()) + 1024;
+}
+
+class WgmmaSchedule final : public Schedule {
+ public:
+  absl::string_view name() const override { return "wgmma"; }
+  int revision() const override { return 1; }
+
+  absl::Status Supports(const NormalizedOperator& op, int64_t /*m*/, const Target& target) const override {
+    if (!target.has_wgmma()) {
+      return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
+    }
+    if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
+    if (op.k() % 8 != 0) return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 8 == 0");
+    if (!CanScaleWeights(op) && !CanScaleSums(op)) {
+      return absl::UnimplementedError("bf16 scales may overflow fp16 weights, and sums are scaled in groups of 64 only");
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const override {
+    std::vector<Candidate> candidates;
+    for (const int tokens : TokenTiles(m, 256)) {
+      for (const auto& [groups, row_tiles, blocks] : std::vector<std::array<int, 3>>{
+               {2, 1, 1}, {2, 2, 1}, {3, 1, 1}, {3, 2, 1}, {4, 1, 1}, {4, 2, 1}, {1, 2, 1}, {1, 1, 2}, {2, 1, 2}}) {
+        Parameters p;
+        p.shape.tokens = tokens;
+        p.shape.groups = groups;
+        p.shape.row_tiles = row_tiles;
+        p.shape.blocks = blocks;
+        if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
+        p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p.shape), 3, 8);
+        if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
+      }
+    }
+    return KeepFastest(*this, op, m, target, std::move(candidates), kMostCandidates);
+  }
+
+  absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
+                                      const Target& target) const override {
+    Parameters p;
+    if (absl::Status status = Read(op, candidate, target, p); !status.ok()) return status;
+    LoweredKernel kernel;
+    const int64_t shared = OtherBytes(op, p.shape) + p.shape.stages * StageBytes(op, p.shape);
+    kernel.launch = WarpGroupLaunch(op, p.shape, target.limits, shared);
+    if (kernel.launch.max_m < 1) {
+      return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": N needs more counters than there are"));
+    }
+    kernel.launch.tensor_maps = {
+        {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = p.shape.tokens, .swizzle_bytes = 128}};
+    kernel.numerics.scale_in_weights = p.scale_in_weights;
+
+    KernelShape text;
+    text.header = "schedules/matmul/wgmma.cuh";
+    text.function = "WgmmaMatmul";
+    text.arguments = "MatmulTmaArguments";
+    text.threads = p.shape.threads();
+    text.blocks_per_multiprocessor = p.shape.blocks;
+    text.parameters = ShapeConfig(p.shape, target.limits);
+    text.parameters.emplace_back("kSteps", p.steps);
+    text.parameters.emplace_back("kScaleInWeights", p.scale_in_weights ? 1 : 0);
+    kernel.source.text = KernelText(op, text);
+    kernel.source.extra_headers[kWgmmaInstructionHeader] =
+        WgmmaInstructionHeader(WgmmaSource::kRegisters, op.compute(), p.shape.tokens);
+    return kernel;
+  }
+
+  double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate, const Target& target) const override {
+    Parameters p;
+    if (!Read(op, candidate, target, p).ok()) return 1e12;
+    const WarpGroupShape& shape = p.shape;
+    const DeviceLimits& limits = target.limits;
+    const double clock = limits.clock_ghz * 1e3;  // cycles per microsecond
+    const double tiles = shape.groups * shape.row_tiles;
+
+    // One stage on one multiprocessor, in cycles: the slowest of what works at once.
+    const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
+    const double tensor = tiles * 64 * std::max(shape.tokens, 32) * kBlock * 2 / flops_per_cycle * shape.blocks;
+    const DecodeCost decode = FragmentDecodeCost(op, false, p.scale_in_weights);
+    const bool both = !p.scale_in_weights && op.weight().group != op.k();
+    const double scaling = both ? shape.tokens / 2.0 * kBlock / static_cast<double>(op.weight().group) : 0;
+    const double instructions = tiles * 4 * (4 * decode.instructions + scaling + 20.0 / shape.row_tiles);
+    const double integer = tiles * 4 * 4 * decode.integer;
+    const double issue = std::max(instructions / (4 * 0.65), integer / (2 * 0.8)) * shape.blocks;
+    // What a group cannot hide: barrier, loads from shared memory, the decode's own length, the wait for products.
+    const double chain = 90.0 + (4.0 / p.steps) * 45.0 + 1.3 * instructions / 4 / shape.groups;
+    const double cache_bytes = static_cast<double>(StageBytes(op, shape)) * shape.blocks;
+    const double cache = cache_bytes / (1.35 * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock);
+    const double stage = std::max({tensor, issue, chain, cache}) + 0.15 * std::min(tensor, std::max(issue, chain));
+
+    const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
+    const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
+    const double rounds = static_cast<double>((items + places - 1) / places);
+    const double stages = static_cast<double>(KBlocks(op)) / shape.splits;
+    double finish = 900.0 + 6.0 * shape.tokens * shape.row_tiles;  // turning and storing a tile
+    if (shape.splits > 1) {
+      // Writing a part, and the last block reading all of them.
+      const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;
+      finish += 1500 + part * (1 + shape.splits) / 48;
+    }
+    const double compute = rounds * (stages * stage + finish) / clock;
+    const double bytes = static_cast<double>(WeightBytes(op) + ActivationBytes(op, m));
+    const double in_flight = static_cast<double>(shape.stages - 1) * tiles * 2048 * shape.blocks;
+    const double memory = MemoryUs(limits, bytes) /
+                          std::min(0.92, LatencyEfficiency(limits, in_flight) *
+                                             std::min(1.0, static_cast<double>(items) / limits.multiprocessors));
+    return limits.launch_us + 1.5 + std::max(compute, memory);
+  }
+
+ private:
+  // Adds the steps, scalings and splits that make sense for a block tile.
+  void AddVariants(const NormalizedOperator& op, int64_t m, const Target& target, Parameters p,
+                   std::vector<Candidate>& candidates) const {
+    WarpGroupShape& shape = p.shape;
+    const int64_t places = int64_t{target.limits.multiprocessors} * shape.blocks;
+    const int64_t tiles = shape.TilesOfM(m) * shape.TilesOfN(op);
+    shape.raster = RasterFor(shape.TilesOfM(m), places, shape.tokens * 2.0, static_cast<double>(shape.rows()) * 0.5);
+    for (const bool in_weights : {true, false}) {
+      p.scale_in_weights = in_weights;
+      if (in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) continue;
+      // Scaling sums costs least where there is one group (nothing to keep apart) or few tokens.
+      const bool per_channel = op.weight().group == op.k();
+      if (in_weights && per_channel && CanScaleSums(op)) continue;
+      if (!in_weights && !per_channel && shape.tokens > 64 && CanScaleWeights(op)) continue;
+      int kept = 0;
+      for (const int steps : {4, 2, 1}) {
+        p.steps = steps;
+        if (steps == 4 && KBlocks(op) % 2 != 0) continue;
+        if (!Fits(op, p, target.limits)) continue;
+        if (steps == 1 && kept > 0 && shape.tokens < 128) continue;  // short products hide too little
+        if (++kept > 2) break;
+        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) {
+          shape.splits = splits;
+          Candidate candidate{.schedule = std::string(name()), .parameters = ShapeParameters(shape)};
+          candidate.parameters.emplace_back("steps", steps);
+          candidate.parameters.emplace_back("scale_in_weights", in_weights ? 1 : 0);
+          Parameters again;
+          if (Read(op, candidate, target, again).ok()) candidates.push_back(std::move(candidate));
+        }
+      }
+    }
+  }
+
+  // A candidate's parameters, checked against the operator and the target.
+  absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, const Target& target, Parameters& p) const {
+    if (absl::Status status = ReadShape(candidate, p.shape); !status.ok()) return status;
+    int scale_in_weights = 0;
+    absl::Status status = ReadParameter(candidate, "steps", 1, 4, p.steps);
+    status.Update(ReadParameter(candidate, "scale_in_weights", 0, 1, scale_in_weights));
+    if (!status.ok()) return status;
+    p.scale_in_weights = scale_in_weights != 0;
+    const auto bad = [&](absl::string_view why) {
+      return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
+    };
+    if (p.steps == 3) return bad("steps must be 1, 2 or 4");
+    const int64_t parts = p.steps == 4 ? KBlocks(op) / 2 : KBlocks(op);
+    if (p.steps == 4 && KBlocks(op) % 2 != 0) return bad("steps=4 takes k blocks in pairs, and their number is odd");
+    if (parts < p.shape.splits) return bad("fewer k blocks than splits");
+    if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
+    if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
+    if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p.shape), p.shape.stages,
+                  p.shape.stages) == 0) {
+      return bad("needs more shared memory than a block has");
+    }
+    if (p.shape.splits > 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {
+      return bad("N needs more counters than there are");
+    }
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const Schedule> MakeWgmmaSchedule() { return std::make_unique<WgmmaSchedule>(); }
+
+}  // namespace ladder
