@@ -1,0 +1,78 @@
+// Records from elsewhere, all or none.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/storage/sqlite_kernel_store.h"
+
+namespace ladder {
+namespace {
+
+int Standing(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::kMeasured:
+      return 3;
+    case RecordKind::kFast:
+      return 2;
+    case RecordKind::kSeed:
+      return 1;
+  }
+  return 0;
+}
+
+bool KeepsPlace(const TuningRecord& here, const TuningRecord& arriving) {
+  if (Standing(here.kind) != Standing(arriving.kind)) return Standing(here.kind) > Standing(arriving.kind);
+  return here.created_unix >= arriving.created_unix;
+}
+
+}  // namespace
+
+absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(
+    const std::vector<TuningRecord>& records,
+    const std::function<absl::StatusOr<std::string>(const std::string&)>& read_binary, bool dry_run) {
+  MergeOutcome outcome;
+  uint64_t generation = 0;
+  const absl::Status only_tried = absl::CancelledError("dry run");
+  const absl::Status status = Write([&](StoreDatabase& database, Removed& removed) -> absl::Status {
+    generation = generation_;
+    for (const TuningRecord& record : records) {
+      const absl::StatusOr<std::optional<RecordRow>> row = database.Current(record.key.digest);
+      if (!row.ok()) return row.status();
+      if (*row) {
+        const absl::StatusOr<TuningRecord> here = DecodeRecord(**row);
+        if (here.ok() && KeepsPlace(*here, record)) {
+          ++outcome.skipped;
+          continue;
+        }
+      }
+      const absl::StatusOr<RecordRow> encoded = EncodeRecord(record, ++generation);
+      if (!encoded.ok()) return encoded.status();
+      const absl::StatusOr<std::vector<int64_t>> ids =
+          AddBinaries(database, record, read_binary, outcome.binaries, blob_bytes_);
+      if (!ids.ok()) return ids.status();
+      absl::StatusOr<Removed> trimmed = database.AddRecord(*encoded, record, *ids);
+      if (!trimmed.ok()) return trimmed.status();
+      removed += *trimmed;
+      removed.keys.push_back(record.key.digest);
+      blob_bytes_ -= trimmed->bytes;
+      ++outcome.records;
+    }
+    if (options_.limit_bytes > 0 && blob_bytes_ > options_.limit_bytes) {
+      if (absl::Status s = WriteUses(database, SIZE_MAX); !s.ok()) return s;
+      absl::StatusOr<Removed> evicted = database.Shrink(options_.limit_bytes, blob_bytes_, {});
+      if (!evicted.ok()) return evicted.status();
+      outcome.evicted = *evicted;
+      removed += *evicted;
+      blob_bytes_ -= evicted->bytes;
+    }
+    if (absl::Status s = database.SetGeneration(static_cast<int64_t>(generation)); !s.ok()) return s;
+    return dry_run ? only_tried : absl::OkStatus();  // an error undoes it all
+  });
+  if (dry_run && status == only_tried) return outcome;
+  if (!status.ok()) return status;
+  uint64_t seen = generation_;
+  while (seen < generation && !generation_.compare_exchange_weak(seen, generation)) {
+  }
+  return outcome;
+}
+
+}  // namespace ladder
