@@ -2,8 +2,10 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -54,7 +56,25 @@ pb::LookupRequest MakeRequest(const MatmulDescriptor& descriptor, const ClientOp
   return request;
 }
 
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
 }  // namespace
+
+// The daemon's default (server/config), which this library can't include; an end-to-end test dials it.
+std::string DefaultAddress() {
+  std::string folder = absl::StrCat("/tmp/ladder-", ::getuid());
+  if (const std::string runtime = Variable("XDG_RUNTIME_DIR"); !runtime.empty()) {
+    folder = runtime + "/ladder";
+  } else if (const std::string cache = Variable("XDG_CACHE_HOME"); !cache.empty()) {
+    folder = cache + "/ladder";
+  } else if (const std::string home = Variable("HOME"); !home.empty()) {
+    folder = home + "/.cache/ladder";
+  }
+  return absl::StrCat("unix://", folder, "/ladderd.sock");
+}
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, const ClientOptions& options) {
   std::shared_ptr<grpc::Channel> channel =

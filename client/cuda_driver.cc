@@ -72,6 +72,12 @@ absl::StatusOr<const CudaDriver*> Open() {
   LADDER_RESOLVE(cuStreamCreate);
   LADDER_RESOLVE(cuStreamSynchronize);
   LADDER_RESOLVE(cuStreamDestroy);
+  LADDER_RESOLVE(cuStreamBeginCapture);
+  LADDER_RESOLVE(cuStreamEndCapture);
+  LADDER_RESOLVE(cuGraphInstantiate);
+  LADDER_RESOLVE(cuGraphLaunch);
+  LADDER_RESOLVE(cuGraphExecDestroy);
+  LADDER_RESOLVE(cuGraphDestroy);
 #undef LADDER_RESOLVE
   if (!resolve.missing().empty()) {
     return absl::FailedPreconditionError(

@@ -18,6 +18,8 @@ using CuContext = void*;
 using CuModule = void*;
 using CuFunction = void*;
 using CuStream = void*;
+using CuGraph = void*;
+using CuGraphExec = void*;
 using CuDevicePtr = unsigned long long;
 
 inline constexpr int kComputeCapabilityMajor = 75;
@@ -26,6 +28,8 @@ inline constexpr int kMaxDynamicSharedBytes = 8;
 inline constexpr int kNonPortableClusterAllowed = 14;
 inline constexpr int kClusterDimension = 4;
 inline constexpr int kProgrammaticStreamSerialization = 6;
+inline constexpr int kStreamNonBlocking = 1;
+inline constexpr int kCaptureModeGlobal = 0;
 inline constexpr int kCaptureModeRelaxed = 2;
 inline constexpr int kTensorFloat16 = 6;
 inline constexpr int kTensorBFloat16 = 9;
@@ -91,6 +95,12 @@ struct CudaDriver {
   CuResult (*cuStreamCreate)(CuStream* stream, unsigned flags);
   CuResult (*cuStreamSynchronize)(CuStream stream);
   CuResult (*cuStreamDestroy)(CuStream stream);
+  CuResult (*cuStreamBeginCapture)(CuStream stream, int mode);
+  CuResult (*cuStreamEndCapture)(CuStream stream, CuGraph* graph);
+  CuResult (*cuGraphInstantiate)(CuGraphExec* executable, CuGraph graph, unsigned long long flags);
+  CuResult (*cuGraphLaunch)(CuGraphExec executable, CuStream stream);
+  CuResult (*cuGraphExecDestroy)(CuGraphExec executable);
+  CuResult (*cuGraphDestroy)(CuGraph graph);
 
   // The machine's driver, opened and initialized once. FailedPrecondition saying what is missing where there is no
   // driver, no GPU, or a driver too old for these entry points.

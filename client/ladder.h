@@ -1,6 +1,6 @@
 // The client of ladderd: ask once for an operator, pack its weight once, launch it for every M.
 //
-//   auto client = ladder::client::Client::Connect("unix:/run/user/1000/ladder/ladderd.sock").value();
+//   auto client = ladder::client::Client::Connect(ladder::client::DefaultAddress()).value();
 //   auto matmul = client->Get({.w = "nf4", .group = 64, .n = 8192, .k = 8192}, {.on_miss = OnMiss::kFast}).value();
 //   matmul->Pack(natural, packed, stream);
 //   auto workspace = client->MakeWorkspace(matmul->WorkspaceBytes(4096)).value();
@@ -169,6 +169,9 @@ class Workspace {
   void* data_ = nullptr;
   int64_t bytes_ = 0;
 };
+
+// Where a daemon of this user listens unless configured otherwise.
+std::string DefaultAddress();
 
 // Thread-safe. What it made may outlive it.
 class Client {

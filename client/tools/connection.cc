@@ -1,0 +1,86 @@
+#include "client/tools/connection.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/grpc_status.h"
+#include "ladder/tune/v1/service.grpc.pb.h"
+#include "server/embedded_host.h"
+
+namespace ladder::tools {
+namespace {
+
+// Null if nothing answers within the time.
+std::shared_ptr<grpc::Channel> Dial(const std::string& address, std::chrono::milliseconds wait) {
+  std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateChannel(client::DialAddress(address), grpc::InsecureChannelCredentials());
+  return channel->WaitForConnected(std::chrono::system_clock::now() + wait) ? channel : nullptr;
+}
+
+bool ServesCache(const std::shared_ptr<grpc::Channel>& channel, const std::string& cache_path) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  tune::v1::DescribeResponse description;
+  if (!tune::v1::Tuner::NewStub(channel)->Describe(&context, {}, &description).ok()) return false;
+  std::error_code error;
+  return std::filesystem::equivalent(description.cache_path(), cache_path, error);
+}
+
+}  // namespace
+
+Connection::Connection() = default;
+Connection::~Connection() = default;
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOptions& options) {
+  std::unique_ptr<Connection> connection(new Connection());
+  if (!options.server.empty()) {
+    if (!options.cache.empty()) {
+      return absl::InvalidArgumentError(
+          "--cache: the cache belongs to the daemon that --server names; give one of the two");
+    }
+    connection->channel_ = Dial(options.server, std::chrono::seconds(5));
+    if (connection->channel_ == nullptr) {
+      return absl::UnavailableError(absl::StrCat("--server: no service answers at ", options.server,
+                                                 "; start ladderd, or leave --server out to work on the local cache"));
+    }
+    connection->where_ = absl::StrCat("the service at ", options.server);
+    return connection;
+  }
+  Config config = DefaultConfig();
+  const std::string daemon_address = config.listen;
+  config.listen.clear();
+  config.tcp_listen.clear();
+  config.log_level = "warn";
+  if (!options.cache.empty()) config.cache_path = options.cache;
+  absl::StatusOr<std::unique_ptr<EmbeddedHost>> host = EmbeddedHost::Start(config);
+  if (host.ok()) {
+    connection->host_ = *std::move(host);
+    connection->channel_ = connection->host_->InProcessChannel();
+    connection->where_ = absl::StrCat("the cache in ", config.cache_path);
+    return connection;
+  }
+  if (daemon_address.empty()) return host.status();
+  // The usual reason for a failure here is a running daemon: one owner per cache, so it is the one to ask.
+  connection->channel_ = Dial(daemon_address, std::chrono::milliseconds(500));
+  if (connection->channel_ == nullptr || !ServesCache(connection->channel_, config.cache_path)) return host.status();
+  connection->where_ = absl::StrCat("the daemon at ", daemon_address);
+  return connection;
+}
+
+absl::StatusOr<std::string> TargetOrDefault(const std::shared_ptr<grpc::Channel>& channel, const std::string& target) {
+  if (!target.empty()) return target;
+  grpc::ClientContext context;
+  tune::v1::DescribeResponse machine;
+  const absl::Status status = client::FromGrpc(tune::v1::Tuner::NewStub(channel)->Describe(&context, {}, &machine));
+  if (!status.ok()) return status;
+  return machine.target().empty() ? kDefaultTarget : "";
+}
+
+}  // namespace ladder::tools
