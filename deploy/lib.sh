@@ -138,8 +138,3 @@ build() {
   cmake --build "$folder" --parallel "$(nproc)" ${1:+--target "$@"} ||
     fail "the build failed; the compiler's messages are above"
 }
-
-# has_gpu: whether the kernel module of an NVIDIA GPU has a device here (WSL's is /dev/dxg).
-has_gpu() {
-  compgen -G '/dev/nvidia[0-9]*' >/dev/null || [[ -e /dev/dxg ]]
-}

@@ -64,9 +64,10 @@ def problems_of(path, text):
         quote, target = match.groups()
         where = f"{path}:{line}: includes {quote}{target}{'>' if quote == '<' else quote}"
         if path.endswith(".cuh"):
-            # NVRTC is given the embedded sources and nothing else.
-            if not target.startswith("schedules/"):
-                yield f"{where}, but a device source may include only files of schedules/"
+            # NVRTC is given the embedded sources, generated headers by the name ladder/*.cuh, and nothing else.
+            mine = ("schedules/", "ladder/") + (("tests/",) if path.startswith("tests/") else ())
+            if not (target.endswith(".cuh") and target.startswith(mine)):
+                yield f"{where}, but a device source may include only device sources of {', '.join(mine)}"
             continue
         if target.startswith(".") or "/../" in target:
             yield f"{where}, but project includes are paths from the repository's root"
