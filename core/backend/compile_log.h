@@ -19,7 +19,8 @@ struct CompileResources {
 // Figures of `ptxas -v` for one entry; the largest of all entries if the log has no such entry.
 CompileResources ParsePtxasLog(absl::string_view log, absl::string_view entry);
 
-// True if ptxas ignored setmaxnreg (C7504, C7508) or serialised wgmma (C7509 .. C7519): the kernel runs, far too slowly.
+// True if ptxas ignored setmaxnreg (C7504, C7508) or serialised wgmma (C7509 .. C7519): the kernel runs, far too
+// slowly.
 bool HasSerialisedWgmma(absl::string_view log);
 
 // The lines of a log that say "error", at most `bytes` of them; the log's end if none does.

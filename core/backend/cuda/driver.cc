@@ -200,9 +200,9 @@ absl::Status Graph::Launch(const Stream& stream) const {
 
 absl::Status AllowSharedMemory(CUfunc_st* function, int64_t bytes) {
   if (bytes <= 0) return absl::OkStatus();
-  return ToStatus(Api().FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                         static_cast<int>(bytes)),
-                  absl::StrCat("asking for ", bytes, " bytes of dynamic shared memory"));
+  return ToStatus(
+      Api().FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, static_cast<int>(bytes)),
+      absl::StrCat("asking for ", bytes, " bytes of dynamic shared memory"));
 }
 
 absl::Status Launch(CUfunc_st* function, const LaunchShape& shape, const void* arguments, const Stream& stream) {
@@ -244,11 +244,20 @@ absl::StatusOr<TensorMap> EncodeTensorMap(DevicePointer base, int64_t rows, int6
                                           int box_columns, int box_rows, int swizzle_bytes) {
   CUtensorMapSwizzle swizzle;
   switch (swizzle_bytes) {
-    case 0: swizzle = CU_TENSOR_MAP_SWIZZLE_NONE; break;
-    case 32: swizzle = CU_TENSOR_MAP_SWIZZLE_32B; break;
-    case 64: swizzle = CU_TENSOR_MAP_SWIZZLE_64B; break;
-    case 128: swizzle = CU_TENSOR_MAP_SWIZZLE_128B; break;
-    default: return absl::InvalidArgumentError(absl::StrCat("no tensor map swizzles ", swizzle_bytes, " bytes"));
+    case 0:
+      swizzle = CU_TENSOR_MAP_SWIZZLE_NONE;
+      break;
+    case 32:
+      swizzle = CU_TENSOR_MAP_SWIZZLE_32B;
+      break;
+    case 64:
+      swizzle = CU_TENSOR_MAP_SWIZZLE_64B;
+      break;
+    case 128:
+      swizzle = CU_TENSOR_MAP_SWIZZLE_128B;
+      break;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("no tensor map swizzles ", swizzle_bytes, " bytes"));
   }
   const cuuint64_t size[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
   const cuuint64_t stride[1] = {static_cast<cuuint64_t>(columns) * 2};
@@ -256,10 +265,9 @@ absl::StatusOr<TensorMap> EncodeTensorMap(DevicePointer base, int64_t rows, int6
   const cuuint32_t step[2] = {1, 1};
   CUtensorMap map;
   LADDER_RETURN_IF_ERROR(ToStatus(
-      Api().TensorMapEncodeTiled(
-          &map, bfloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2,
-          reinterpret_cast<void*>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
+      Api().TensorMapEncodeTiled(&map, bfloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2,
+                                 reinterpret_cast<void*>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                 swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
       absl::StrCat("a tensor map over ", rows, " x ", columns, " with boxes of ", box_rows, " x ", box_columns)));
   TensorMap out;
   static_assert(sizeof(out) == sizeof(map));

@@ -64,8 +64,8 @@ absl::Status ToStatus(CUresult result, absl::string_view what) {
   const char* text = nullptr;
   Api().GetErrorName(result, &name);
   Api().GetErrorString(result, &text);
-  const std::string message = absl::StrCat(what, ": ", name != nullptr ? name : absl::StrCat("CUDA error ", result), " (",
-                                           text != nullptr ? text : "unknown", ")");
+  const std::string message = absl::StrCat(what, ": ", name != nullptr ? name : absl::StrCat("CUDA error ", result),
+                                           " (", text != nullptr ? text : "unknown", ")");
   switch (result) {
     case CUDA_ERROR_OUT_OF_MEMORY:
       return absl::ResourceExhaustedError(message);

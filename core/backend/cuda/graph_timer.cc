@@ -52,7 +52,8 @@ absl::StatusOr<Timed> Prepare(const EnqueueCall& enqueue, int rotation, const Pr
   LADDER_RETURN_IF_ERROR(probe.Launch(stream));  // the first replay uploads the graph
   LADDER_ASSIGN_OR_RETURN(const double probe_us, TimeReplay(probe, start, end, stream));
   const double per_call = std::max(probe_us / probe_calls, 0.1);
-  const int wanted = static_cast<int>(std::min<double>(kMaxCallsPerGraph, std::ceil(policy.replay_ms * 1e3 / per_call)));
+  const int wanted =
+      static_cast<int>(std::min<double>(kMaxCallsPerGraph, std::ceil(policy.replay_ms * 1e3 / per_call)));
   const int calls = (std::max(wanted, probe_calls) + rotation - 1) / rotation * rotation;
   if (calls == probe_calls) return Timed{std::move(probe), calls, std::move(start), std::move(end), {}};
   LADDER_ASSIGN_OR_RETURN(Graph graph, CaptureCalls(enqueue, calls, stream));

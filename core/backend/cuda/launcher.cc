@@ -13,10 +13,10 @@ namespace {
 absl::Status CheckSpec(const LaunchSpec& spec) {
   if (spec.threads < 1 || spec.threads > 1024 || spec.cluster < 1 || spec.cluster > 16 || spec.m_tile < 1 ||
       spec.blocks_per_m_tile < 1 || spec.max_m < 1 || spec.shared_bytes < 0 || spec.max_blocks < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("launch spec of '", spec.entry, "' makes no sense: ", spec.threads, " threads, cluster ",
-                     spec.cluster, ", m_tile ", spec.m_tile, ", ", spec.blocks_per_m_tile, " blocks per m tile, max_m ",
-                     spec.max_m, ", ", spec.shared_bytes, " bytes of shared memory"));
+    return absl::InvalidArgumentError(absl::StrCat("launch spec of '", spec.entry, "' makes no sense: ", spec.threads,
+                                                   " threads, cluster ", spec.cluster, ", m_tile ", spec.m_tile, ", ",
+                                                   spec.blocks_per_m_tile, " blocks per m tile, max_m ", spec.max_m,
+                                                   ", ", spec.shared_bytes, " bytes of shared memory"));
   }
   return absl::OkStatus();
 }

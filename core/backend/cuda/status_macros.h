@@ -2,8 +2,8 @@
 #ifndef LADDER_CORE_BACKEND_CUDA_STATUS_MACROS_H_
 #define LADDER_CORE_BACKEND_CUDA_STATUS_MACROS_H_
 
-#define LADDER_RETURN_IF_ERROR(expression)                       \
-  do {                                                           \
+#define LADDER_RETURN_IF_ERROR(expression)                                                      \
+  do {                                                                                          \
     if (::absl::Status ladder_status = (expression); !ladder_status.ok()) return ladder_status; \
   } while (false)
 

@@ -1,5 +1,6 @@
 // Host mirror of the device argument structs: schedules/device/types.cuh (every matmul kernel) and
-// schedules/support/abi.cuh (support kernels). core can't include schedules; tests/gpu holds the two equal, field by field.
+// schedules/support/abi.cuh (support kernels). core can't include schedules; tests/gpu holds the two equal, field by
+// field.
 #ifndef LADDER_CORE_BACKEND_CUDA_SUPPORT_ABI_H_
 #define LADDER_CORE_BACKEND_CUDA_SUPPORT_ABI_H_
 
