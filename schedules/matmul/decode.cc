@@ -4,10 +4,12 @@
 #include <bit>
 #include <cmath>
 #include <initializer_list>
+#include <limits>
 #include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "core/schedule/cost_model.h"
 #include "schedules/matmul/config.h"
 
@@ -24,13 +26,17 @@ constexpr int64_t kMaxCounters = kCounterBytes / 4;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+bool OneOf(int64_t value, std::initializer_list<int64_t> values) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
 // A candidate's parameters and what follows from them; decode.cuh derives the same.
 struct Plan {
   int64_t rows, row_tiles, row_warps, warps, unit, loads, splits, pair_table;
-  int64_t threads, block_rows, tiles, units, units_per_split, token_tiles, segments;
-  int64_t x_bytes, sums_bytes, shared_bytes;
-  bool sums_over_x;
-  int registers;  // estimated
+  int64_t threads = 0, block_rows = 0, tiles = 0, units = 0, units_per_split = 0, token_tiles = 0, segments = 0;
+  int64_t shared_bytes = 0;
+  bool sums_over_x = false;
+  int registers = 0;  // estimated
 
   Plan(const NormalizedOperator& op, const Candidate& c)
       : rows(c["rows"]),
@@ -41,6 +47,19 @@ struct Plan {
         loads(c["loads"]),
         splits(c["splits"]),
         pair_table(c["pair_table"]) {
+    if (InRange().ok()) Derive(op);
+  }
+
+  absl::Status InRange() const {
+    if (OneOf(rows, {1, 2, 4, 8, 16}) && OneOf(row_tiles, {1, 2, 4}) && OneOf(row_warps, {1, 2, 4}) &&
+        OneOf(warps, {1, 2, 4, 8, 16}) && OneOf(unit, {1, 2}) && loads >= 1 && loads <= 8 && splits >= 1 &&
+        splits <= 64 && OneOf(pair_table, {0, 1})) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError("decode: a parameter is out of its range");
+  }
+
+  void Derive(const NormalizedOperator& op) {
     const WeightType& weight = op.weight();
     threads = 32 * warps * row_warps;
     block_rows = 16 * row_tiles * row_warps;
@@ -50,27 +69,20 @@ struct Plan {
     token_tiles = CeilDiv(rows, 8);
     const bool per_channel = weight.group == op.k();
     segments = per_channel ? 0 : 64 * unit / std::gcd(weight.group, 64 * unit);
-    x_bytes = rows * (units_per_split * unit * 64 * 2 + 16);
-    sums_bytes = warps * rows * (block_rows + 4) * 4;
     const int64_t table_bytes = pair_table != 0 ? kPairTableBytes : 0;
+    const int64_t x_bytes = rows * (units_per_split * unit * 64 * 2 + 16);
+    const int64_t sums_bytes = warps * rows * (block_rows + 4) * 4;
     sums_over_x = table_bytes + x_bytes + sums_bytes > kSeparateSumsBytes;
     shared_bytes =
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
-    registers = static_cast<int>(30 + loads * row_tiles * (4 * unit + planes * segments) +
+    registers = static_cast<int>(38 + loads * row_tiles * (4 * unit + planes * segments) +
                                  row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
-    const auto one_of = [](int64_t value, std::initializer_list<int64_t> values) {
-      return std::find(values.begin(), values.end(), value) != values.end();
-    };
-    if (!one_of(rows, {1, 2, 4, 8, 16}) || !one_of(row_tiles, {1, 2, 4}) || !one_of(row_warps, {1, 2, 4}) ||
-        !one_of(warps, {1, 2, 4, 8, 16}) || !one_of(unit, {1, 2}) || loads < 1 || loads > 8 || splits < 1 ||
-        splits > 64 || !one_of(pair_table, {0, 1})) {
-      return absl::InvalidArgumentError("decode: a parameter is out of its range");
-    }
+    if (absl::Status status = InRange(); !status.ok()) return status;
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
     if (pair_table != 0 && op.weight().element.kind != ElementKind::kTable) {
       return absl::InvalidArgumentError("decode: pair_table needs table weights");
@@ -124,6 +136,9 @@ class DecodeSchedule final : public Schedule {
     shape.header = "schedules/matmul/decode.cuh";
     shape.function = "DecodeMatmul";
     shape.threads = static_cast<int>(plan.threads);
+    // Registers are allotted for the blocks that fit, or that there are.
+    shape.blocks_per_multiprocessor = static_cast<int>(std::min<int64_t>(
+        Resident(plan, target.limits), CeilDiv(plan.tiles * plan.splits, std::max(1, target.limits.multiprocessors))));
     shape.parameters = {{"kRows", plan.rows},
                         {"kRowTiles", plan.row_tiles},
                         {"kRowWarps", plan.row_warps},
@@ -149,10 +164,10 @@ class DecodeSchedule final : public Schedule {
   double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate,
                  const Target& target) const override {
     const Plan plan(op, candidate);
+    if (plan.threads == 0) return std::numeric_limits<double>::infinity();
     const DeviceLimits& limits = target.limits;
     const double launches = static_cast<double>(CeilDiv(m, plan.rows));
-    const int fitting = std::max(
-        1, BlocksPerMultiprocessor(limits, {static_cast<int>(plan.threads), plan.registers, plan.shared_bytes}));
+    const int fitting = Resident(plan, limits);
     const double blocks = static_cast<double>(plan.tiles * plan.splits);
     const double processors = std::max(1, limits.multiprocessors);
     const double resident = std::min<double>(fitting, std::ceil(blocks / processors));
@@ -195,6 +210,11 @@ class DecodeSchedule final : public Schedule {
   }
 
  private:
+  static int Resident(const Plan& plan, const DeviceLimits& limits) {
+    return std::max(
+        1, BlocksPerMultiprocessor(limits, {static_cast<int>(plan.threads), plan.registers, plan.shared_bytes}));
+  }
+
   // Every candidate that fits, in a fixed order.
   static std::vector<Candidate> All(const NormalizedOperator& op, int64_t m, const Target& target) {
     std::vector<Candidate> all;
