@@ -1,0 +1,16 @@
+// The emulator's version of the header that schedules/matmul/wgmma_instruction.h generates: every N at once.
+#pragma once
+#include "schedules/device/ptx.cuh"
+
+namespace ladder {
+
+template <class Compute, int kN>
+LADDER_DEVICE void wgmma_rs(float (&acc)[kN / 2], const u32 (&a)[4], u64 b_descriptor, u32 accumulate) {
+  emulator::runtime->wgmma(emulator::TypeOf(Compute{}), kN, acc, a, 0, b_descriptor, accumulate);
+}
+template <class Compute, int kN>
+LADDER_DEVICE void wgmma_ss(float (&acc)[kN / 2], u64 a_descriptor, u64 b_descriptor, u32 accumulate) {
+  emulator::runtime->wgmma(emulator::TypeOf(Compute{}), kN, acc, nullptr, a_descriptor, b_descriptor, accumulate);
+}
+
+}  // namespace ladder

@@ -1,0 +1,1 @@
+// Instead of primitives.h, where the runtime itself wants the types of schedules/device/types.cuh and no primitives.

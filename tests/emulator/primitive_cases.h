@@ -1,0 +1,39 @@
+// The kernels of primitive_kernels.cuh as data: source, launch, inputs. tests/emulator runs them in the emulator and checks
+// what they write; the gpu test runs them on both and compares.
+#ifndef LADDER_TESTS_EMULATOR_PRIMITIVE_CASES_H_
+#define LADDER_TESTS_EMULATOR_PRIMITIVE_CASES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/backend/compiler.h"
+#include "tests/emulator/launch.h"
+
+namespace ladder::emulator {
+
+struct PrimitiveCase {
+  std::string name;
+  std::string call;       // "arithmetic_kernel<F16>(p)"
+  int capability = 80;    // the least that has it; 90 for wgmma means sm_90a
+  bool wgmma = false;
+  int n = 0;              // wgmma's N, and whether A comes from registers, and its type
+  bool registers = false;
+  bool bf16 = false;
+  int m = 0;
+  int64_t blocks = 1;
+  int64_t workspace_words = 0;
+  int64_t shared_bytes = 0;
+  std::vector<uint32_t> x, w;
+  int64_t y_words = 0;
+  bool tensor_map = false;  // over x
+  TensorMapContents map;    // base is set at the launch
+};
+
+std::vector<PrimitiveCase> PrimitiveCases();
+// The text that either compiler gets. `gpu`: for NVRTC, which finds no files and gets every header with the text.
+CompileRequest PrimitiveRequest(const PrimitiveCase& primitive, const std::string& arch);
+
+}  // namespace ladder::emulator
+
+#endif  // LADDER_TESTS_EMULATOR_PRIMITIVE_CASES_H_

@@ -1,0 +1,229 @@
+// One small kernel per primitive. The same text runs in the emulator and on a GPU, from the same inputs, and has to write
+// the same words. x and w are inputs, y the output, of 32-bit words; one block of 128 threads unless said otherwise.
+#pragma once
+#include "schedules/device/decode.cuh"
+#include "schedules/device/ptx.cuh"
+#include "schedules/device/wgmma.cuh"
+
+namespace ladder {
+
+LADDER_DEVICE const u32* words(const void* p) { return static_cast<const u32*>(p); }
+LADDER_DEVICE void put(const MatmulArguments& p, u32 index, u32 value) {
+  store_global_u32(static_cast<u32*>(p.y) + index, value);
+}
+
+// 128 pairs of words in, 8 words out each.
+template <class T>
+LADDER_DEVICE void arithmetic_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 a = load_global_u32(words(p.x) + t);
+  const u32 b = load_constant_u32(words(p.w) + t);
+  const u32 c = load_constant_u32(words(p.w) + (t + 1) % 128);
+  const float f = bits_float((a & 0xbfffffffu) | 0x20000000u);
+  put(p, 8 * t + 0, sub2(T{}, a, b));
+  put(p, 8 * t + 1, mul2(T{}, a, b));
+  put(p, 8 * t + 2, fma2(T{}, a, b, c));
+  put(p, 8 * t + 3, float_bits(to_float(T{}, a & 0xffff)));
+  put(p, 8 * t + 4, from_float(T{}, f));
+  put(p, 8 * t + 5, from_float2(T{}, f, -f));
+  put(p, 8 * t + 6, and_or<0x0f0f1234u, 0x64006400u>(a));
+  put(p, 8 * t + 7, byte_permute(a, b, c));
+}
+
+// Every position of every code: word w of x decoded, 4 words out.
+template <class T, int kOffset>
+LADDER_DEVICE void decode_integer_kernel(const MatmulArguments& p) {
+  u32 a[4];
+  const u32 offset[2] = {magic_offset<T>(kOffset), magic_offset<T>(kOffset)};
+  decode_integer4<T>(load_global_u32(words(p.x) + thread_id()), offset, a);
+  for (int i = 0; i < 4; i++) put(p, 4 * thread_id() + i, a[i]);
+}
+template <class Table>
+LADDER_DEVICE void decode_table_kernel(const MatmulArguments& p) {
+  u32 a[4];
+  decode_table4<Table>(load_global_u32(words(p.x) + thread_id()), a);
+  for (int i = 0; i < 4; i++) put(p, 4 * thread_id() + i, a[i]);
+}
+
+// Shuffles of 128 words, then how many lanes of the block were elected.
+LADDER_DEVICE void shuffle_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 value = load_global_u32(words(p.x) + t);
+  put(p, 2 * t, shuffle(value, (7 * t + 3) % 32));
+  put(p, 2 * t + 1, shuffle_xor(value, 5));
+  const u32 counter = dynamic_shared();
+  store_shared_u32(counter + 4 * t, elect_one() ? 1 : 0);
+  block_sync();
+  if (t == 0) {
+    u32 count = 0;
+    for (int i = 0; i < 128; i++) count += load_shared_u32(counter + 4 * i);
+    put(p, 256, count);
+  }
+}
+
+// Loads and stores of each width, through shared memory: 512 words in and out.
+LADDER_DEVICE void memory_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 shared = dynamic_shared();
+  const Vec4 v = t % 2 ? load_stream(words(p.x) + 4 * t) : load_global_v4(words(p.x) + 4 * t);
+  store_shared_v4(shared + 16 * t, v);
+  block_sync();
+  const u32 other = shared + 16 * (127 - t);
+  Vec4 out;
+  out.x = load_shared_u32(other);
+  out.y = load_shared_u16(other + 6) | load_shared_u16(other + 4) << 16;
+  out.z = load_shared_u8(other + 8) | load_shared_u8(other + 11) << 8;
+  out.w = float_bits(load_shared_f32(other + 12));
+  block_sync();
+  store_shared_u16(shared + 16 * t, out.x >> 16);
+  store_shared_f32(shared + 16 * t + 4, bits_float(out.y));
+  warp_sync();
+  out.x = load_shared_u16(shared + 16 * t);
+  out.y = load_shared_u32(shared + 16 * t + 4) + load_shared_v4(shared + 16 * t).y;
+  store_global_v4(static_cast<u32*>(p.y) + 4 * t, out);
+}
+
+// 64 rows of 16 bytes; warp w reads its four matrices, then two: 6 words out a thread.
+LADDER_DEVICE void load_matrix_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 shared = dynamic_shared();
+  store_shared_v4(shared + 16 * t, load_global_v4(words(p.x) + 4 * t));
+  block_sync();
+  u32 r[4], s[2];
+  load_matrix_x4(r, shared + 16 * ((5 * t + 3) % 128));
+  load_matrix_x2(s, shared + 16 * ((3 * t + 1) % 128));
+  for (int i = 0; i < 4; i++) put(p, 6 * t + i, r[i]);
+  for (int i = 0; i < 2; i++) put(p, 6 * t + 4 + i, s[i]);
+}
+
+// Four products of fragments, accumulated: a from x (4 words a thread), b from w (2), 4 floats out.
+template <class T>
+LADDER_DEVICE void mma_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const Vec4 v = load_global_v4(words(p.x) + 4 * t);
+  const u32 a[4] = {v.x, v.y, v.z, v.w};
+  float c[4] = {1, 2, 3, 4};
+  for (int i = 0; i < 4; i++) {
+    mma_16816(T{}, c, a, load_global_u32(words(p.w) + (2 * t + i) % 256), load_global_u32(words(p.w) + (2 * t + 1 + i) % 256));
+  }
+  for (int i = 0; i < 4; i++) put(p, 4 * t + i, float_bits(c[i]));
+}
+
+// Three stages of cp.async, two groups in flight; every third chunk zero-filled. 512 words in and out.
+LADDER_DEVICE void copy_async_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 shared = dynamic_shared();
+  for (u32 i = 0; i < 2; i++) {
+    if (t < 64) copy_async_16(shared + 2048 * (i % 3) + 16 * t, words(p.x) + 256 * i + 4 * t, t % 3 == 0 ? 0 : 16);
+    if (t >= 64) copy_async_4(shared + 2048 * (i % 3) + 1024 + 4 * (t - 64), words(p.w) + 64 * i + t - 64, t % 3 ? 0 : 4);
+    copy_async_commit();
+  }
+  for (u32 i = 0; i < 2; i++) {
+    if (i == 0) copy_async_wait<1>();
+    if (i == 1) copy_async_wait<0>();
+    block_sync();
+    for (u32 j = t; j < 320; j += 128) put(p, 320 * i + j, load_shared_u32(shared + 2048 * i + 4 * j));
+    block_sync();
+  }
+}
+
+// A ring of two bulk copies fed by one warp and drained by three: p.m pieces of 256 words.
+LADDER_DEVICE void copy_bulk_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 full = dynamic_shared(), empty = full + 16, data = full + 32;
+  if (t == 0) {
+    for (int i = 0; i < 2; i++) {
+      barrier_init(full + 8 * i, 1);
+      barrier_init(empty + 8 * i, 3);
+    }
+    barrier_init_fence();
+  }
+  block_sync();
+  if (t < 32) {
+    if (elect_one()) {
+      for (int i = 0; i < p.m; i++) {
+        const u32 stage = i % 2;
+        barrier_wait(empty + 8 * stage, 1 ^ (i / 2 & 1));
+        barrier_arrive_expect(full + 8 * stage, 1024);
+        copy_bulk(data + 1024 * stage, words(p.x) + 256 * i, 512, full + 8 * stage);
+        copy_bulk_keep(data + 1024 * stage + 512, words(p.x) + 256 * i + 128, 512, full + 8 * stage);
+      }
+    }
+  } else {
+    for (int i = 0; i < p.m; i++) {
+      const u32 stage = i % 2;
+      barrier_wait(full + 8 * stage, i / 2 & 1);
+      for (u32 j = t - 32; j < 256; j += 96) put(p, 256 * i + j, load_shared_u32(data + 1024 * stage + 4 * j));
+      warp_sync();
+      if (t % 32 == 0) barrier_arrive(empty + 8 * stage);
+    }
+  }
+}
+
+// A box of x as the tensor map says, at column p.m, row -1: its bytes as they lie, kWords out.
+template <int kWords>
+LADDER_DEVICE void copy_tensor_kernel(const MatmulTmaArguments& p) {
+  const u32 barrier = dynamic_shared(), data = (barrier + 8 + 1023) & ~1023u;
+  if (thread_id() == 0) {
+    prefetch_tensor_map(&p.x_map);
+    barrier_init(barrier, 1);
+    barrier_init_fence();
+    barrier_arrive_expect(barrier, 4 * kWords);
+    copy_tensor_2d(data, &p.x_map, barrier, p.base.m, -1);
+  }
+  block_sync();
+  barrier_wait(barrier, 0);
+  for (int i = thread_id(); i < kWords; i += 128) put(p.base, i, load_shared_u32(data + 4 * i));
+}
+
+// Two producers and two consumers on named barriers: 64 words reversed, four times.
+LADDER_DEVICE void named_barrier_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 shared = dynamic_shared();
+  for (int i = 0; i < 4; i++) {
+    if (t < 64) {
+      if (i > 0) named_sync(2, 128);
+      store_shared_u32(shared + 4 * t, load_global_u32(words(p.x) + 64 * i + t));
+      named_arrive(1, 128);
+    } else {
+      named_sync(1, 128);
+      put(p, 64 * i + t - 64, load_shared_u32(shared + 4 * (127 - t)));
+      if (i < 3) named_arrive(2, 128);
+    }
+  }
+}
+
+// Any number of blocks: each writes its share, the last to arrive adds them and clears the counter.
+LADDER_DEVICE void last_arriver_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 flag = dynamic_shared();
+  float* partial = static_cast<float*>(p.workspace) + 32;
+  wait_for_previous();
+  launch_dependents();
+  store_global_f32(partial + 128 * block_id() + t, static_cast<float>(block_id() * 128 + t));
+  fence_device();
+  block_sync();
+  if (t == 0) store_shared_u32(flag, atomic_increment(p.workspace));
+  block_sync();
+  if (load_shared_u32(flag) + 1 != block_count()) return;
+  fence_device();
+  float sum = 0;
+  for (u32 i = 0; i < block_count(); i++) sum += load_global_f32(partial + 128 * i + t);
+  put(p, t, float_bits(sum));
+  if (t == 0) store_global_u32(p.workspace, 0);
+}
+
+// A K-major tile of `rows` x 64 values from row-major words into shared memory, swizzled as TMA would.
+LADDER_DEVICE void stage_tile(u32 shared, const void* from, int rows) {
+  for (int i = thread_id(); i < rows * 8; i += 128) {
+    const int row = i / 8, chunk = i % 8;
+    store_shared_v4(shared + row * 128 + ((chunk ^ (row & 7)) << 4), load_global_v4(words(from) + 4 * i));
+  }
+}
+
+template <int kN>
+LADDER_DEVICE void put_accumulators(const MatmulArguments& p, const float (&acc)[kN / 2]) {
+  for (int i = 0; i < kN / 2; i++) put(p, thread_id() * (kN / 2) + i, float_bits(acc[i]));
+}
+
+}  // namespace ladder

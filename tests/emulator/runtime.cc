@@ -1,0 +1,142 @@
+#include "tests/emulator/runtime.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "tests/emulator/arithmetic.h"
+#include "tests/emulator/block.h"
+
+namespace ladder::emulator {
+namespace {
+
+thread_local Block* block;
+
+const char* AccessName(unsigned bytes, const char* v4, const char* u32, const char* u16, const char* u8) {
+  return bytes == 16 ? v4 : bytes == 4 ? u32 : bytes == 2 ? u16 : u8;
+}
+
+void LoadGlobal(const void* address, unsigned bytes, void* out) {
+  block->scheduler().MaybeYield();
+  block->global().Check(address, bytes, bytes, false,
+                        AccessName(bytes, "load_global_v4", "load_global_u32", "load_global_u16", "load_global_u8"));
+  std::memcpy(out, address, bytes);
+}
+
+void StoreGlobal(void* address, unsigned bytes, const void* in) {
+  block->scheduler().MaybeYield();
+  block->global().Check(address, bytes, bytes, true,
+                        AccessName(bytes, "store_global_v4", "store_global_u32", "store_global_u16", "store_global_u8"));
+  std::memcpy(address, in, bytes);
+}
+
+unsigned AtomicIncrement(void* counter) {
+  block->scheduler().MaybeYield();
+  block->global().Check(counter, 4, 4, true, "atomic_increment");
+  unsigned value;
+  std::memcpy(&value, counter, 4);
+  const unsigned next = value + 1;
+  std::memcpy(counter, &next, 4);
+  return value;
+}
+
+void LoadShared(unsigned address, unsigned bytes, void* out) {
+  block->scheduler().MaybeYield();
+  block->shared().Load(address, bytes, out,
+                       AccessName(bytes, "load_shared_v4", "load_shared_u32", "load_shared_u16", "load_shared_u8"));
+}
+
+void StoreShared(unsigned address, unsigned bytes, const void* in) {
+  block->scheduler().MaybeYield();
+  block->shared().Store(address, bytes, in,
+                        AccessName(bytes, "store_shared_v4", "store_shared_u32", "store_shared_u16", "store_shared_u8"));
+}
+
+constexpr RuntimeTable kTable = {
+    .thread_id = [] { return static_cast<unsigned>(block->thread()); },
+    .block_id = [] { return static_cast<unsigned>(block->id()); },
+    .block_count = [] { return static_cast<unsigned>(block->launch().blocks); },
+    .dynamic_shared = [] { return unsigned{SharedMemory::kBase}; },
+    .sync = [](unsigned id, unsigned threads) { block->Sync(id, threads); },
+    .arrive = [](unsigned id, unsigned threads) { block->Arrive(id, threads); },
+    .warp_sync = [] { block->WarpSync(); },
+    .shuffle = [](unsigned value, unsigned lane, bool exclusive_or) { return block->Shuffle(value, lane, exclusive_or); },
+    .elect_one = [] { return block->ElectOne(); },
+    .load_global = LoadGlobal,
+    .store_global = StoreGlobal,
+    .atomic_increment = AtomicIncrement,
+    .load_shared = LoadShared,
+    .store_shared = StoreShared,
+    .copy_async = [](unsigned shared, const void* global, unsigned size,
+                     unsigned bytes) { block->CopyAsync(shared, global, size, bytes); },
+    .copy_async_commit = [] { block->CopyAsyncCommit(); },
+    .copy_async_wait = [](int pending) { block->CopyAsyncWait(pending); },
+    .load_matrix = [](int count, unsigned* registers, unsigned address) { block->LoadMatrix(count, registers, address); },
+    .mma_16816 = [](int type, float* c, const unsigned* a, unsigned b0,
+                    unsigned b1) { block->Mma16816(type, c, a, b0, b1); },
+    .barrier_init = [](unsigned barrier, unsigned arrivals) { block->BarrierInit(barrier, arrivals); },
+    .barrier_arrive = [](unsigned barrier, bool expect,
+                         unsigned bytes) { block->BarrierArrive(barrier, expect ? bytes : 0); },
+    .barrier_wait = [](unsigned barrier, unsigned parity) { block->BarrierWait(barrier, parity); },
+    .copy_bulk = [](unsigned shared, const void* global, unsigned bytes,
+                    unsigned barrier) { block->CopyBulk(shared, global, bytes, barrier); },
+    .copy_tensor = [](unsigned shared, const void* map, unsigned barrier, int column,
+                      int row) { block->CopyTensor(shared, map, barrier, column, row); },
+    .fence_async_proxy = [] { block->shared().FenceAsyncProxy(); },
+    .wgmma = [](int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
+                unsigned long long b_descriptor, unsigned accumulate) {
+      block->IssueWgmma(type, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
+    },
+    .wgmma_fence = [] { block->WgmmaFence(); },
+    .wgmma_commit = [] { block->WgmmaCommit(); },
+    .wgmma_wait = [](int pending) { block->WgmmaWait(pending); },
+    .set_registers = [](int registers) { block->SetRegisters(registers); },
+    .wait_for_previous = [] { block->global().WaitForPrevious(); },
+    .fma2 = Fma2,
+    .sub2 = Sub2,
+    .to_float = [](int type, unsigned bits) { return ToFloat(type, static_cast<uint16_t>(bits)); },
+    .from_float = [](int type, float value) { return unsigned{RoundToType(type, value)}; },
+};
+
+}  // namespace
+
+const RuntimeTable& Runtime() { return kTable; }
+
+absl::Status EncodeTensorMap(const TensorMapContents& contents, TensorMap& map) {
+  if (reinterpret_cast<uintptr_t>(contents.base) % 16 != 0) {
+    return absl::InvalidArgumentError("tensor map: the base address is not a multiple of 16");
+  }
+  if (contents.columns * 2 % 16 != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor map: rows of ", contents.columns * 2,
+                                                   " bytes, where a multiple of 16 is needed"));
+  }
+  if (contents.rows < 1 || contents.columns < 1 || contents.box_rows < 1 || contents.box_rows > 256 ||
+      contents.box_columns < 1 || contents.box_columns > 256 || contents.box_columns * 2 % 16 != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor map: ", contents.rows, " x ", contents.columns, " with a box of ",
+                                                   contents.box_rows, " x ", contents.box_columns));
+  }
+  if (contents.swizzle_bytes != 0 && contents.box_columns * 2 != contents.swizzle_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor map: a box ", contents.box_columns * 2, " bytes wide under a ",
+                                                   contents.swizzle_bytes, "-byte swizzle"));
+  }
+  static_assert(sizeof(TensorMapContents) <= sizeof(TensorMap));
+  std::memcpy(&map, &contents, sizeof(contents));
+  return absl::OkStatus();
+}
+
+absl::Status Execute(const Launch& launch, void (*call)(const void*), const void* arguments) {
+  if (launch.threads < 32 || launch.threads > 1024 || launch.threads % 32 != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("blocks of ", launch.threads, " threads"));
+  }
+  Block own(launch);
+  Block* const outer = block;
+  block = &own;
+  absl::Status status;
+  for (int64_t i = 0; i < launch.blocks && status.ok(); ++i) {
+    // Any order is legal: a seed picks forwards or backwards.
+    status = own.Run(launch.seed & 1 ? launch.blocks - 1 - i : i, call, arguments);
+  }
+  block = outer;
+  return status;
+}
+
+}  // namespace ladder::emulator
