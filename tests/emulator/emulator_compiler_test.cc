@@ -11,7 +11,7 @@ namespace {
 CompileRequest Request(const std::string& body) {
   CompileRequest request;
   request.arch = "sm_90a";
-  request.source.text = "#include \"schedules/device/ptx.cuh\"\nnamespace ladder {\nLADDER_KERNEL ladder_kernel(const MatmulArguments p) { " +
+  request.source.text = "#include \"schedules/device/ptx.cuh\"\nnamespace ladder {\nLADDER_KERNEL void ladder_kernel(const MatmulArguments p) { " +
                         body + " }\n}\n";
   return request;
 }

@@ -5,7 +5,7 @@
 #include "tests/emulator/runtime_table.h"
 
 #define LADDER_DEVICE __attribute__((always_inline)) inline
-#define LADDER_KERNEL extern "C" void
+#define LADDER_KERNEL extern "C"
 #define LADDER_LAUNCH_BOUNDS(threads, blocks)
 #define LADDER_GRID_CONSTANT
 #define LADDER_CONSTANT static
