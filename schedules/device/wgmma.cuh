@@ -17,4 +17,16 @@ LADDER_DEVICE u64 wgmma_descriptor(u32 shared) {
 // What to add to a descriptor to move by `bytes` (a multiple of 16) inside shared memory.
 LADDER_DEVICE constexpr u64 wgmma_descriptor_step(u32 bytes) { return bytes >> 4; }
 
+// Ties accumulators to the point of the wait before it: the compiler sees no connection between a wait and the registers
+// it is for, and may otherwise copy them while the product still runs.
+template <int kCount>
+LADDER_DEVICE void wgmma_settle(float (&acc)[kCount]) {
+#ifndef LADDER_EMULATOR
+#pragma unroll
+  for (int i = 0; i < kCount; i++) asm volatile("" : "+f"(acc[i])::"memory");
+#else
+  static_cast<void>(acc);
+#endif
+}
+
 }  // namespace ladder

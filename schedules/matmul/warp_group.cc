@@ -60,8 +60,7 @@ std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupSh
           {"kSplits", shape.splits},
           {"kRaster", shape.raster},
           {"kMathRegisters", budget.math},
-          {"kProducerRegisters", budget.producer},
-          {"kCounterBytes", kCounterBytes}};
+          {"kProducerRegisters", budget.producer}};
 }
 
 RegisterBudget BudgetFor(const WarpGroupShape& shape, const DeviceLimits& limits) {

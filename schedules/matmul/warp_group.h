@@ -39,7 +39,7 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape);
 absl::Status ReadParameter(const Candidate& candidate, absl::string_view name, int64_t low, int64_t high, int& value);
 // The parameters as Candidate has them, in a fixed order.
 std::vector<std::pair<std::string, int64_t>> ShapeParameters(const WarpGroupShape& shape);
-// As members of Config, with the register budget and the counters' size.
+// As members of Config, with the register budget.
 std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupShape& shape, const DeviceLimits& limits);
 
 // Registers per thread. Launching gives every thread the same; the producer group then gives back what it does not need

@@ -214,6 +214,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
                 wgmma_wait<0>();
 #pragma unroll
                 for (int t = 0; t < kRowTiles; t++) {
+                  wgmma_settle(part[t]);
 #pragma unroll
                   for (int i = 0; i < kValues; i++) acc[t][i] += part[t][i] * group_scale[t][(i >> 1) & 1];
                 }
@@ -254,6 +255,11 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       }
     }
     wgmma_wait<0>();
+#pragma unroll
+    for (int t = 0; t < kRowTiles; t++) {
+      wgmma_settle(acc[t]);
+      if constexpr (Plan::kAtGroupEnds) wgmma_settle(part[t]);
+    }
     if ((thread & 31) == 0) barrier_arrive(previous_empty);
     if constexpr (!Config::kScaleInWeights) {
 #pragma unroll
@@ -270,7 +276,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 }
 
 // Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kSplits, kRaster,
-// kMathRegisters and kProducerRegisters (0: leave them as launched), kCounterBytes.
+// kMathRegisters and kProducerRegisters (0: leave them as launched).
 template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;

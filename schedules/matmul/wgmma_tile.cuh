@@ -3,6 +3,7 @@
 // acc[t][4j + i] of lane l in warp w is row 64t + 16w + l / 4 + 8 * (i >> 1), token 8j + 2 * (l % 4) + (i & 1).
 #pragma once
 #include "schedules/matmul/epilogue.cuh"
+#include "schedules/matmul/split_k.cuh"
 
 namespace ladder {
 
@@ -103,7 +104,7 @@ LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kT
   using Sums = SplitSums<Config>;
   const u32 thread = thread_id() & 127;
   u8* const counter = static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
-  parts = static_cast<u8*>(arguments.workspace) + Config::kCounterBytes + work.tile * Config::kSplits * Sums::kSplitBytes +
+  parts = static_cast<u8*>(arguments.workspace) + kCounterBytes + work.tile * Config::kSplits * Sums::kSplitBytes +
           group * Config::kRowTiles * Sums::kTileBytes + thread * 16;
   u8* const mine = parts + work.split * Sums::kSplitBytes;
 #pragma unroll

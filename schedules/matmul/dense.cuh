@@ -1,0 +1,290 @@
+// fp16/bf16 weights as they are (row-major N x K), by mma.sync on sm_80 and up: D^T = W X^T, both operands through a
+// cp.async ring.
+//
+// Threads: kRowWarps x kTokenWarps warps over a block tile of kRows rows of W by kTokens tokens, warp w at
+// (w % kRowWarps, w / kRowWarps). One block per work item (output tile and split of K); a band of kRaster token tiles is
+// walked row tile by row tile, so that what runs together reads few rows of X and of W.
+//
+// Stages: kStages of 64 columns each, W rows then X rows, a row in 128 bytes; its 16-byte chunk c lies at c ^ (row % 8), so
+// that the eight rows of an ldmatrix meet in no bank. Rows beyond N or M and columns beyond K are zeros.
+// Copies are 16 bytes where K is a multiple of 8, 4 bytes where it is even, and plain loads of 2 bytes otherwise.
+//
+// Fragments of step s + 1 are read while step s multiplies. The tile is turned in shared memory at the end (over the ring),
+// so that stores are 16 bytes along a row of y; with split-K the last block of a tile adds the partial sums in order.
+#pragma once
+#include "schedules/matmul/epilogue.cuh"
+#include "schedules/matmul/split_k.cuh"
+
+namespace ladder {
+
+template <class Config>
+struct DensePlan {
+  static constexpr u32 kWarps = Config::kRowWarps * Config::kTokenWarps;
+  static constexpr u32 kThreads = 32 * kWarps;
+  static constexpr int kWarpRows = Config::kRows / Config::kRowWarps;
+  static constexpr int kWarpTokens = Config::kTokens / Config::kTokenWarps;
+  static constexpr int kRowTiles = kWarpRows / 16;
+  static constexpr int kTokenTiles = kWarpTokens / 8;
+  static constexpr int kKBlocks = (Config::kK + 63) / 64;
+  static constexpr u32 kTilesN = (Config::kN + Config::kRows - 1) / Config::kRows;
+  static constexpr u32 kWBytes = Config::kRows * 128;
+  static constexpr u32 kStageBytes = kWBytes + Config::kTokens * 128;
+  static constexpr int kOutputBytes = OutputBytes<typename Config::Output>::value;
+  // Turning the tile: 16 bytes between tokens keep writes and reads free of bank conflicts.
+  static constexpr u32 kPitch = Config::kRows * kOutputBytes + 16;
+  static constexpr u32 kFlag = 0;  // in the turned tile's place: read before it is written
+  static_assert(kWarpRows % 16 == 0 && kWarpTokens % 8 == 0, "warps hold whole fragments");
+  static_assert(kKBlocks >= Config::kSplits, "every split works");
+};
+
+struct DenseItem {
+  u32 tile;
+  int split, first_token, first_row;
+  int k_begin, k_end;  // blocks of 64
+};
+
+template <class Config>
+LADDER_DEVICE DenseItem dense_item(u32 index, int m) {
+  using Plan = DensePlan<Config>;
+  const u32 tiles_m = (static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens;
+  DenseItem item;
+  item.tile = index / Config::kSplits;
+  item.split = static_cast<int>(index % Config::kSplits);
+  const u32 band = item.tile / (Config::kRaster * Plan::kTilesN);
+  const u32 within = item.tile - band * (Config::kRaster * Plan::kTilesN);
+  const u32 first_m = band * Config::kRaster;
+  const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
+  item.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
+  item.first_row = static_cast<int>(within / width) * Config::kRows;
+  item.k_begin = static_cast<int>(static_cast<i64>(Plan::kKBlocks) * item.split / Config::kSplits);
+  item.k_end = static_cast<int>(static_cast<i64>(Plan::kKBlocks) * (item.split + 1) / Config::kSplits);
+  return item;
+}
+
+// Brings kRowsCopied rows of 64 columns from `source` (row-major, Config::kK columns) to `shared`. Rows from `rows` on and
+// columns beyond K become zeros.
+template <class Config, int kRowsCopied>
+LADDER_DEVICE void dense_copy_rows(u32 shared, const void* source, i64 first_row, int rows, int block) {
+  constexpr u32 kThreads = DensePlan<Config>::kThreads;
+  // Elements a copy moves: the widest that every row's start is aligned to.
+  constexpr int kElements = Config::kK % 8 == 0 ? 8 : Config::kK % 2 == 0 ? 2 : 1;
+  constexpr u32 kPerRow = 64 / kElements;
+  constexpr u32 kCopies = kRowsCopied * kPerRow;
+#pragma unroll (kElements == 8 ? 8 : 4)
+  for (u32 i = thread_id(); i < kCopies; i += kThreads) {
+    const u32 row = i / kPerRow;
+    const u32 column = i % kPerRow * kElements;
+    const int k = block * 64 + static_cast<int>(column);
+    const bool inside = static_cast<int>(row) < rows && k < Config::kK;
+    const u16* const from =
+        static_cast<const u16*>(source) + (inside ? (first_row + static_cast<i64>(row)) * Config::kK + k : 0);
+    const u32 to = shared + row * 128 + (((column / 8) ^ (row & 7)) << 4) + column % 8 * 2;
+    if constexpr (kElements == 8) {
+      copy_async_16(to, from, inside ? 16 : 0);
+    } else if constexpr (kElements == 2) {
+      copy_async_4(to, from, inside ? 4 : 0);
+    } else {
+      store_shared_u16(to, inside ? load_global_u16(from) : 0);
+    }
+  }
+}
+
+// Fragments of one k16 step of a warp.
+template <class Config>
+struct DenseFragments {
+  u32 w[DensePlan<Config>::kRowTiles][4];
+  u32 x[DensePlan<Config>::kTokenTiles][2];
+};
+
+// Reads step `step` (0 .. 3) of the stage at `stage`.
+template <class Config>
+LADDER_DEVICE void dense_load_step(u32 stage, u32 warp_row, u32 warp_token, int step, DenseFragments<Config>& f) {
+  using Plan = DensePlan<Config>;
+  const u32 lane = lane_id();
+#pragma unroll
+  for (int i = 0; i < Plan::kRowTiles; i++) {
+    const u32 row = warp_row + 16 * i + (lane & 15);
+    load_matrix_x4(f.w[i], stage + row * 128 + (((2 * step + (lane >> 4)) ^ (row & 7)) << 4));
+  }
+  const u32 x = stage + Plan::kWBytes;
+#pragma unroll
+  for (int j = 0; j + 1 < Plan::kTokenTiles; j += 2) {
+    const u32 token = warp_token + 8 * j + (lane >> 4) * 8 + (lane & 7);
+    u32 pair[4];
+    load_matrix_x4(pair, x + token * 128 + (((2 * step + ((lane >> 3) & 1)) ^ (token & 7)) << 4));
+    f.x[j][0] = pair[0];
+    f.x[j][1] = pair[1];
+    f.x[j + 1][0] = pair[2];
+    f.x[j + 1][1] = pair[3];
+  }
+  if constexpr (Plan::kTokenTiles % 2 == 1) {
+    const u32 token = warp_token + 8 * (Plan::kTokenTiles - 1) + (lane & 7);
+    load_matrix_x2(f.x[Plan::kTokenTiles - 1], x + token * 128 + (((2 * step + ((lane >> 3) & 1)) ^ (token & 7)) << 4));
+  }
+}
+
+// Partial sums in the workspace: [tile][split][fragment][thread][4].
+template <class Config>
+LADDER_DEVICE u8* dense_parts(const MatmulArguments& arguments, const DenseItem& item, int split) {
+  using Plan = DensePlan<Config>;
+  constexpr i64 kPartBytes = static_cast<i64>(Config::kRows) * Config::kTokens * 4;
+  return split_partials(arguments.workspace) + (static_cast<i64>(item.tile) * Config::kSplits + split) * kPartBytes +
+         thread_id() * 16;
+}
+
+// Puts one fragment (rows row, row + 8; tokens token, token + 1) into the turned tile.
+template <class Config>
+LADDER_DEVICE void dense_stage(u32 shared, u32 row, u32 token, const float (&sums)[4], float bias0, float bias1) {
+  using Plan = DensePlan<Config>;
+#pragma unroll
+  for (u32 i = 0; i < 4; i++) {
+    const u32 bits = output_bits(typename Config::Output{}, sums[i] + (i < 2 ? bias0 : bias1));
+    const u32 to = shared + (token + (i & 1)) * Plan::kPitch + (row + 8 * (i >> 1)) * Plan::kOutputBytes;
+    if constexpr (Plan::kOutputBytes == 4) {
+      store_shared_u32(to, bits);
+    } else {
+      store_shared_u16(to, bits);
+    }
+  }
+}
+
+// Copies the turned tile to y.
+template <class Config>
+LADDER_DEVICE void dense_store(u32 shared, const MatmulArguments& arguments, const DenseItem& item) {
+  using Plan = DensePlan<Config>;
+  const int tokens = arguments.m - item.first_token < Config::kTokens ? arguments.m - item.first_token : Config::kTokens;
+  u8* const y = static_cast<u8*>(arguments.y) +
+                (static_cast<i64>(item.first_token) * Config::kN + item.first_row) * Plan::kOutputBytes;
+  constexpr int kVector = Config::kN % (16 / Plan::kOutputBytes) == 0 ? 16 / Plan::kOutputBytes : 1;
+  constexpr u32 kPerToken = Config::kRows / kVector;
+#pragma unroll 4
+  for (u32 i = thread_id(); i < Config::kTokens * kPerToken; i += Plan::kThreads) {
+    const u32 token = i / kPerToken;
+    const u32 row = i % kPerToken * kVector;
+    if (static_cast<int>(token) >= tokens || item.first_row + static_cast<int>(row) >= Config::kN) continue;
+    u8* const to = y + (static_cast<i64>(token) * Config::kN + row) * Plan::kOutputBytes;
+    const u32 from = shared + token * Plan::kPitch + row * Plan::kOutputBytes;
+    if constexpr (kVector > 1) {
+      store_global_v4(to, load_shared_v4(from));
+    } else if constexpr (Plan::kOutputBytes == 4) {
+      store_global_u32(to, load_shared_u32(from));
+    } else {
+      store_global_u16(to, load_shared_u16(from));
+    }
+  }
+}
+
+// Config: config.h's members, and kRows, kTokens, kRowWarps, kTokenWarps, kStages, kSplits, kRaster.
+template <class Config>
+LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
+  using Plan = DensePlan<Config>;
+  using Compute = typename Config::Compute;
+  const DenseItem item = dense_item<Config>(block_id(), arguments.m);
+  const u32 shared = dynamic_shared();
+  const u32 warp = thread_id() / 32;
+  const u32 warp_row = warp % Config::kRowWarps * Plan::kWarpRows;
+  const u32 warp_token = warp / Config::kRowWarps * Plan::kWarpTokens;
+  const int rows = Config::kN - item.first_row;
+  const int tokens = arguments.m - item.first_token;
+  const auto copy_w = [&](int block, u32 slot) {
+    dense_copy_rows<Config, Config::kRows>(shared + slot * Plan::kStageBytes, arguments.w, item.first_row, rows, block);
+  };
+  const auto copy_x = [&](int block, u32 slot) {
+    dense_copy_rows<Config, Config::kTokens>(shared + slot * Plan::kStageBytes + Plan::kWBytes, arguments.x, item.first_token,
+                                             tokens, block);
+  };
+
+  // Weights are constants and need not wait for the previous kernel. They belong to the first group of copies.
+  launch_dependents();
+#pragma unroll 1
+  for (int i = 0; i < Config::kStages - 1 && item.k_begin + i < item.k_end; i++) copy_w(item.k_begin + i, i);
+  wait_for_previous();
+#pragma unroll 1
+  for (int i = 0; i < Config::kStages - 1; i++) {
+    if (item.k_begin + i < item.k_end) copy_x(item.k_begin + i, i);
+    copy_async_commit();
+  }
+
+  float acc[Plan::kRowTiles][Plan::kTokenTiles][4];
+#pragma unroll
+  for (int i = 0; i < Plan::kRowTiles; i++) {
+#pragma unroll
+    for (int j = 0; j < Plan::kTokenTiles; j++) {
+#pragma unroll
+      for (int e = 0; e < 4; e++) acc[i][j][e] = 0.0f;
+    }
+  }
+  DenseFragments<Config> fragments[2];
+  u32 slot = 0;
+  u32 next_slot = Config::kStages - 1;
+#pragma unroll 1
+  for (int block = item.k_begin; block < item.k_end; block++) {
+    copy_async_wait<Config::kStages - 2>();
+    block_sync();  // the stage has landed for everyone, and everyone has left the one that is filled next
+    const int ahead = block + Config::kStages - 1;
+    if (ahead < item.k_end) {
+      copy_w(ahead, next_slot);
+      copy_x(ahead, next_slot);
+    }
+    copy_async_commit();
+    const u32 stage = shared + slot * Plan::kStageBytes;
+    dense_load_step<Config>(stage, warp_row, warp_token, 0, fragments[0]);
+#pragma unroll
+    for (int step = 0; step < 4; step++) {
+      if (step < 3) dense_load_step<Config>(stage, warp_row, warp_token, step + 1, fragments[(step + 1) & 1]);
+      const DenseFragments<Config>& f = fragments[step & 1];
+#pragma unroll
+      for (int i = 0; i < Plan::kRowTiles; i++) {
+#pragma unroll
+        for (int j = 0; j < Plan::kTokenTiles; j++) mma_16816(Compute{}, acc[i][j], f.w[i], f.x[j][0], f.x[j][1]);
+      }
+    }
+    slot = slot + 1 == Config::kStages ? 0 : slot + 1;
+    next_slot = next_slot + 1 == Config::kStages ? 0 : next_slot + 1;
+  }
+  copy_async_wait<0>();
+
+  if constexpr (Config::kSplits > 1) {
+    u8* const mine = dense_parts<Config>(arguments, item, item.split);
+#pragma unroll
+    for (int i = 0; i < Plan::kRowTiles; i++) {
+#pragma unroll
+      for (int j = 0; j < Plan::kTokenTiles; j++) {
+        const float(&a)[4] = acc[i][j];
+        store_global_v4(mine + (i * Plan::kTokenTiles + j) * static_cast<i64>(Plan::kThreads * 16),
+                        Vec4{float_bits(a[0]), float_bits(a[1]), float_bits(a[2]), float_bits(a[3])});
+      }
+    }
+    fence_device();
+    block_sync();  // the ring has been read: its memory holds the flag
+    if (!last_to_arrive(arguments.workspace, item.tile, Config::kSplits, shared + Plan::kFlag)) return;
+    fence_device();
+  }
+  block_sync();  // the ring, or the flag, has been read
+  const u32 lane = lane_id();
+#pragma unroll
+  for (int i = 0; i < Plan::kRowTiles; i++) {
+    const u32 row = warp_row + 16 * i + lane / 4;
+    const float bias0 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row));
+    const float bias1 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row) + 8);
+#pragma unroll
+    for (int j = 0; j < Plan::kTokenTiles; j++) {
+      if constexpr (Config::kSplits > 1) {
+        // In the order of the splits, so that a result never depends on which block came last.
+#pragma unroll
+        for (int s = 0; s < Config::kSplits; s++) {
+          const Vec4 v = load_global_v4(dense_parts<Config>(arguments, item, s) +
+                                        (i * Plan::kTokenTiles + j) * static_cast<i64>(Plan::kThreads * 16));
+          const float part[4] = {bits_float(v.x), bits_float(v.y), bits_float(v.z), bits_float(v.w)};
+#pragma unroll
+          for (int e = 0; e < 4; e++) acc[i][j][e] = s == 0 ? part[e] : acc[i][j][e] + part[e];
+        }
+      }
+      dense_stage<Config>(shared, row, warp_token + 8 * j + 2 * (lane & 3), acc[i][j], bias0, bias1);
+    }
+  }
+  block_sync();
+  dense_store<Config>(shared, arguments, item);
+}
+
+}  // namespace ladder

@@ -1,0 +1,143 @@
+// fp16/bf16 weights as they are (row-major N x K) through the warp group matrix instruction with both operands in shared
+// memory: D^T = W X^T. sm_90a.
+//
+// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it can
+// give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group holds kRowTiles
+// tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over TileWalk's work items.
+//
+// Stages: a ring of kStages, each with 64 columns of K, both operands written by TMA with the 128-byte swizzle and zeros
+// beyond their tensors: x, kTokens rows of 128 bytes, then w, all rows of the block tile.
+// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has multiplied it.
+// A math group issues a stage's products as one group and waits only for those of the stage before, which it then releases:
+// one stage's products are always in flight.
+#pragma once
+#include "ladder/wgmma_instruction.cuh"
+#include "schedules/device/wgmma.cuh"
+#include "schedules/matmul/wgmma_tile.cuh"
+
+namespace ladder {
+
+// Where things lie in shared memory, from a base that is a multiple of 1,024; dense_wgmma.cc adds up the same.
+template <class Config>
+struct DenseWgmmaPlan {
+  using Walk = TileWalk<Config>;
+  static constexpr u32 kXBytes = Config::kTokens * 128;
+  static constexpr u32 kWBytes = Walk::kRows * 128;
+  static constexpr u32 kW = Config::kStages * kXBytes;
+  static constexpr u32 kStaging = kW + Config::kStages * kWBytes;
+  static constexpr u32 kFull = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
+  static constexpr u32 kEmpty = kFull + Config::kStages * 8;
+};
+
+// The one working thread of the producer group.
+template <class Config>
+LADDER_DEVICE void dense_wgmma_produce(const MatmulTmaArguments& arguments, u32 base) {
+  using Plan = DenseWgmmaPlan<Config>;
+  const typename Plan::Walk walk(arguments.base.m);
+  const auto copy_w = [&](u32 stage, const WorkItem& work, int block) {
+    const u32 full = base + Plan::kFull + stage * 8;
+    barrier_arrive_expect(full, Plan::kXBytes + Plan::kWBytes);
+    copy_tensor_2d(base + Plan::kW + stage * Plan::kWBytes, &arguments.w_map, full, block * 64, work.first_row);
+  };
+  // Weights are constants: the first item's first stages are on their way before the previous kernel has finished; what
+  // that kernel may have written (x) waits for it.
+  int early = 0;
+  if (block_id() < walk.items) {
+    const WorkItem work = walk.item(block_id());
+    early = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
+#pragma unroll 1
+    for (int i = 0; i < early; i++) copy_w(i, work, work.k_begin + i);
+  }
+  wait_for_previous();
+  RingPosition<Config::kStages> ring;
+  for (u32 index = block_id(); index < walk.items; index += block_count()) {
+    const WorkItem work = walk.item(index);
+#pragma unroll 1
+    for (int block = work.k_begin; block < work.k_end; block++) {
+      if (early > 0) {
+        early--;
+      } else {
+        barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
+        copy_w(ring.stage, work, block);
+      }
+      copy_tensor_2d(base + ring.stage * Plan::kXBytes, &arguments.x_map, base + Plan::kFull + ring.stage * 8, block * 64,
+                     work.first_token);
+      ring.advance();
+    }
+  }
+}
+
+// One math group.
+template <class Config>
+LADDER_DEVICE void dense_wgmma_multiply(const MatmulArguments& arguments, u32 base, u32 group) {
+  using Plan = DenseWgmmaPlan<Config>;
+  constexpr int kRowTiles = Config::kRowTiles;
+  const typename Plan::Walk walk(arguments.m);
+  RingPosition<Config::kStages> ring;
+  wait_for_previous();  // y and the workspace may be in use until then
+
+  for (u32 index = block_id(); index < walk.items; index += block_count()) {
+    const WorkItem work = walk.item(index);
+    float acc[kRowTiles][Config::kTokens / 2];
+#pragma unroll
+    for (int t = 0; t < kRowTiles; t++) {
+#pragma unroll
+      for (int i = 0; i < Config::kTokens / 2; i++) acc[t][i] = 0.0f;
+    }
+    u32 previous_empty = 0;  // barrier of the stage before, 0 at the start
+#pragma unroll 1
+    for (int block = work.k_begin; block < work.k_end; block++) {
+      barrier_wait(base + Plan::kFull + ring.stage * 8, ring.phase);
+      const u64 x = wgmma_descriptor(base + ring.stage * Plan::kXBytes);
+      const u64 w = wgmma_descriptor(base + Plan::kW + ring.stage * Plan::kWBytes + group * (kRowTiles * 8192));
+      wgmma_fence();
+#pragma unroll
+      for (int step = 0; step < 4; step++) {
+#pragma unroll
+        for (int t = 0; t < kRowTiles; t++) {
+          wgmma_ss<typename Config::Compute, Config::kTokens>(acc[t], w + wgmma_descriptor_step(t * 8192 + step * 32),
+                                                              x + wgmma_descriptor_step(step * 32), 1u);
+        }
+      }
+      wgmma_commit();
+      wgmma_wait<1>();
+      if (previous_empty != 0 && lane_id() == 0) barrier_arrive(previous_empty);
+      previous_empty = base + Plan::kEmpty + ring.stage * 8;
+      ring.advance();
+    }
+    wgmma_wait<0>();
+#pragma unroll
+    for (int t = 0; t < kRowTiles; t++) wgmma_settle(acc[t]);
+    if (lane_id() == 0) barrier_arrive(previous_empty);
+    finish_item<Config>(acc, arguments, work, group, base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
+  }
+}
+
+// Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSplits, kRaster, kMathRegisters and
+// kProducerRegisters (0: leave them as launched).
+template <class Config>
+LADDER_DEVICE void DenseWgmmaMatmul(const MatmulTmaArguments& arguments) {
+  using Plan = DenseWgmmaPlan<Config>;
+  const u32 base = (dynamic_shared() + 1023u) & ~1023u;
+  if (thread_id() == 0) {
+    prefetch_tensor_map(&arguments.x_map);
+    prefetch_tensor_map(&arguments.w_map);
+    for (int i = 0; i < Config::kStages; i++) {
+      barrier_init(base + Plan::kFull + i * 8, 1);
+      barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
+    }
+    barrier_init_fence();
+  }
+  block_sync();
+  launch_dependents();
+  const u32 group = shuffle(thread_id() >> 7, 0);  // uniform, and the compiler can tell
+  if (group == Config::kMathGroups) {
+    if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
+    if ((thread_id() & 127) < 32 && elect_one()) dense_wgmma_produce<Config>(arguments, base);
+  } else {
+    if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
+    dense_wgmma_multiply<Config>(arguments.base, base, group);
+  }
+}
+
+}  // namespace ladder
