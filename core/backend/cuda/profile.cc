@@ -119,8 +119,8 @@ absl::StatusOr<Measurement> ProfileEmpty(const ProfilePolicy& policy, const Benc
 absl::Status MeasureRates(const CublasLt* library, int64_t budget_bytes, const Bench& bench, DeviceLimits& limits) {
   {
     // Several times the L2, within the budget.
-    const int64_t bytes =
-        std::clamp<int64_t>(16 * limits.l2_bytes, int64_t{64} << 20, budget_bytes * 3 / 4) & ~int64_t{255};
+    const int64_t wanted = std::max(16 * limits.l2_bytes, int64_t{64} << 20);
+    const int64_t bytes = std::min(wanted, budget_bytes * 3 / 4) & ~int64_t{255};
     LADDER_ASSIGN_OR_RETURN(const Memory memory, Memory::Allocate(bytes));
     LADDER_RETURN_IF_ERROR(bench.support.Random({memory.pointer(), 1, bytes, 1, 0, 0, kRandomBytes, 0}, bench.stream));
     std::vector<EnqueueCall> calls;

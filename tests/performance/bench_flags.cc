@@ -1,0 +1,136 @@
+#include "tests/performance/bench_flags.h"
+
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace ladder {
+namespace {
+
+struct Flag {
+  const char* help;
+  bool takes_value;
+  std::function<bool(const std::string&)> set;
+};
+
+using Flags = std::map<std::string, Flag>;
+
+Flag Text(std::string& target, const char* help) {
+  return {help, true, [&target](const std::string& value) {
+            target = value;
+            return true;
+          }};
+}
+template <typename Integer>
+Flag Number(Integer& target, const char* help) {
+  return {help, true, [&target](const std::string& value) { return absl::SimpleAtoi(value, &target); }};
+}
+Flag Real(double& target, const char* help) {
+  return {help, true, [&target](const std::string& value) { return absl::SimpleAtod(value, &target); }};
+}
+Flag Switch(bool& target, const char* help) {
+  return {help, false, [&target](const std::string&) { return target = true; }};
+}
+
+Flags MakeFlags(BenchFlags& f) {
+  return {{"--shapes", Text(f.shapes, "NxK,...")},
+          {"--m", Text(f.m, "values or ranges: 1,16,1..4096")},
+          {"--w", Text(f.w, "weight elements: int4,nf4,uint4,fp16,bf16")},
+          {"--a", Text(f.a, "activation")},
+          {"--zeros", Text(f.zeros, "none, original, rescale, quantized")},
+          {"--scale", Text(f.scale, "scale type")},
+          {"--out", Text(f.out, "output type")},
+          {"--group", Number(f.group, "k per scale; -1: one per channel")},
+          {"--bias", Switch(f.bias, "with a bias")},
+          {"--schedule", Text(f.schedules, "only these schedules")},
+          {"--candidate", Text(f.only, "only these candidates, separated by ';'")},
+          {"--candidates", Number(f.candidates, "candidates per problem")},
+          {"--finalists", Number(f.finalists, "timed again, interleaved")},
+          {"--yardsticks", Text(f.yardsticks, "fp16,fp8,int8 or none")},
+          {"--all", Switch(f.all, "print every candidate")},
+          {"--dry-run", Switch(f.dry_run, "compile only, no GPU")},
+          {"--keep-rejected", Switch(f.keep_rejected, "also time candidates that spill")},
+          {"--target", Text(f.target, "machine of a dry run")},
+          {"--device", Number(f.device, "GPU number")},
+          {"--memory", Number(f.memory_mib, "GPU memory budget, MiB")},
+          {"--threads", Number(f.threads, "compile threads; 0: cores - 1")},
+          {"--timeout", Real(f.timeout_s, "seconds a step on the GPU may take")},
+          {"--budget", Real(f.budget_s, "seconds the whole run may take")},
+          {"--repeats", Number(f.repeats, "graph replays")},
+          {"--replay-ms", Real(f.replay_ms, "length of a replay")},
+          {"--json", Text(f.json, "write the figures to this file")},
+          {"--commit", Text(f.commit, "recorded in the JSON file")},
+          {"--first", Number(f.first, "number of the first problem")},
+          {"--rows", Text(f.rows, "file with the rows of an earlier part of the run")},
+          {"--started", Real(f.started_unix, "when the run started")},
+          {"--deny", {"a candidate to leave out", true, [&f](const std::string& value) {
+                        f.deny.push_back(value);
+                        return true;
+                      }}}};
+}
+
+}  // namespace
+
+absl::StatusOr<BenchFlags> ParseBenchFlags(const std::vector<std::string>& arguments) {
+  BenchFlags parsed;
+  const Flags flags = MakeFlags(parsed);
+  for (size_t i = 0; i < arguments.size(); i++) {
+    if (arguments[i] == "--help") {
+      std::string help = "ladder-bench: tunes and times operators in this process.\n";
+      for (const auto& [name, flag] : flags) absl::StrAppend(&help, "  ", name, "  ", flag.help, "\n");
+      return absl::CancelledError(help);
+    }
+    const auto flag = flags.find(arguments[i]);
+    if (flag == flags.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("unknown flag ", arguments[i], "; --help lists them"));
+    }
+    std::string value;
+    if (flag->second.takes_value) {
+      if (i + 1 == arguments.size()) return absl::InvalidArgumentError(absl::StrCat(arguments[i], " needs a value"));
+      value = arguments[++i];
+    }
+    if (!flag->second.set(value)) {
+      return absl::InvalidArgumentError(absl::StrCat(flag->first, ": '", value, "' is not a number"));
+    }
+  }
+  return parsed;
+}
+
+absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) {
+  const absl::StatusOr<std::vector<MRange>> ranges = ParseMList(flags.m);
+  if (!ranges.ok()) return ranges.status();
+  const absl::StatusOr<std::vector<int64_t>> ms = NormalizeM(*ranges);
+  if (!ms.ok()) return ms.status();
+  std::vector<BenchProblem> problems;
+  for (const std::string& shape : std::vector<std::string>(absl::StrSplit(flags.shapes, ','))) {
+    const std::vector<std::string> sides = absl::StrSplit(shape, 'x');
+    OperatorDescriptor descriptor;
+    if (sides.size() != 2 || !absl::SimpleAtoi(sides[0], &descriptor.n) || !absl::SimpleAtoi(sides[1], &descriptor.k)) {
+      return absl::InvalidArgumentError(absl::StrCat("--shapes: '", shape, "' is not of the form NxK"));
+    }
+    for (const std::string& weight : std::vector<std::string>(absl::StrSplit(flags.w, ','))) {
+      descriptor.a = flags.a;
+      descriptor.w = weight;
+      descriptor.out = flags.out;
+      descriptor.bias = flags.bias;
+      if (weight != "fp16" && weight != "bf16") {
+        descriptor.scale = flags.scale;
+        descriptor.zeros = flags.zeros;
+        descriptor.group = flags.group;
+      } else {
+        descriptor.a = weight;
+        descriptor.group.reset();
+      }
+      const absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);
+      if (!op.ok()) return op.status();
+      for (const int64_t m : *ms) problems.push_back({*op, m});
+    }
+  }
+  return problems;
+}
+
+}  // namespace ladder

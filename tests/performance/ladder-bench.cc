@@ -1,0 +1,236 @@
+// Tunes and times operators in one process, without daemon or store: plan, compile, verify, profile, print.
+//   ladder-bench --shapes 4096x4096,8192x28672 --m 1,16,256 --w int4,nf4 --all --json figures.json
+//   ladder-bench --dry-run --target sm_90a       compiles only
+// A candidate that breaks or hangs the GPU is reported; the program then starts itself again without it.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "core/backend/cuda/cuda_device.h"
+#include "core/backend/cuda/nvrtc.h"
+#include "schedules/catalog.h"
+#include "schedules/support/support.h"
+#include "tests/performance/bench_compile.h"
+#include "tests/performance/bench_flags.h"
+#include "tests/performance/bench_measure.h"
+#include "tests/performance/bench_report.h"
+#include "tests/performance/watchdog.h"
+
+namespace ladder {
+namespace {
+
+constexpr int kMostRestarts = 20;
+
+int Fail(const absl::Status& status) {
+  absl::FPrintF(stderr, "ladder-bench: %s\n", status.message());
+  return 1;
+}
+
+BenchSelection Selection(const BenchFlags& flags) {
+  BenchSelection selection;
+  selection.candidates = flags.candidates;
+  if (!flags.schedules.empty()) selection.schedules = absl::StrSplit(flags.schedules, ',');
+  if (!flags.only.empty()) selection.only = absl::StrSplit(flags.only, ';');
+  selection.denied.insert(flags.deny.begin(), flags.deny.end());
+  return selection;
+}
+
+int DryRun(const BenchFlags& flags, const ScheduleCatalog& catalog, Compiler& compiler,
+           const std::vector<BenchProblem>& problems) {
+  const absl::StatusOr<Target> target = Target::FromName(flags.target);
+  if (!target.ok()) return Fail(target.status());
+  absl::PrintF("%s, %s: compiling only, nothing is measured\n", compiler.Version(), target->ToString());
+  const CompileRequest support = {target->arch, SupportSource(), kSupportEntry};
+  const absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&support, 1}, nullptr).front();
+  if (!compiled.ok()) return Fail(compiled.status());
+  absl::PrintF("support kernels: %d bytes, %.0f ms\n", compiled->binary.size(), compiled->compile_ms);
+  CompileAhead jobs(catalog, compiler, *target, Selection(flags), problems, flags.first);
+  int failed = 0;
+  while (const std::unique_ptr<BenchJob> job = jobs.Next()) {
+    absl::PrintF("%s m=%d: %d candidates, %.0f ms%s\n", job->problem.op.ToString(), job->problem.m,
+                 job->candidates.size(), job->compile_ms, job->error.empty() ? "" : "; " + job->error);
+    if (!job->error.empty()) failed++;
+    for (const BenchCandidate& c : job->candidates) {
+      if (!c.reason.empty()) failed++;
+      if (!flags.all && c.reason.empty()) continue;
+      absl::PrintF("  predicted %9.2f us  regs %3d  spills %4d  shared %6d  threads %4d  %5.0f ms  %s%s%s\n",
+                   c.predicted_us, c.kernel ? c.kernel->registers : 0, c.kernel ? c.kernel->spill_bytes : 0,
+                   c.lowered.launch.shared_bytes, c.lowered.launch.threads, c.kernel ? c.kernel->compile_ms : 0,
+                   c.candidate.ToString(), c.reason.empty() ? "" : "  REJECTED: ", c.reason);
+    }
+    std::fflush(stdout);
+  }
+  absl::PrintF("%d rejected or without candidates\n", failed);
+  return failed == 0 ? 0 : 2;
+}
+
+// The program and its flags; what it needs to start itself again.
+struct Self {
+  std::vector<std::string> arguments;
+  BenchFlags flags;
+  std::mutex mutex;
+  size_t current = 0;  // problem being measured
+
+  // Does not return.
+  [[noreturn]] void Restart(const std::string& culprit, const std::string& why) {
+    absl::FPrintF(stderr, "ladder-bench: %s: %s\n", why, culprit);
+    std::fflush(nullptr);
+    if (culprit.empty() || flags.deny.size() >= kMostRestarts) _exit(3);
+    std::vector<std::string> next = arguments;
+    const std::lock_guard lock(mutex);
+    for (const std::string& extra :
+         {std::string("--deny"), culprit, std::string("--first"), absl::StrCat(current), std::string("--rows"),
+          flags.rows, std::string("--started"), absl::StrFormat("%.3f", flags.started_unix)}) {
+      next.push_back(extra);
+    }
+    std::vector<char*> pointers;
+    for (std::string& argument : next) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    execv("/proc/self/exe", pointers.data());
+    std::perror("ladder-bench: cannot start again");
+    _exit(3);
+  }
+};
+
+absl::StatusOr<std::unique_ptr<CudaDevice>> OpenDevice(const BenchFlags& flags, Compiler& compiler) {
+  absl::StatusOr<std::unique_ptr<CudaDevice>> device =
+      CudaDevice::Open({.device = flags.device, .memory_budget_bytes = flags.memory_mib << 20});
+  if (!device.ok()) return device;
+  const absl::StatusOr<Target> bare = (*device)->GetTarget();
+  if (!bare.ok()) return bare.status();
+  const CompileRequest support = {bare->arch, SupportSource(), kSupportEntry};
+  const absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&support, 1}, nullptr).front();
+  if (!compiled.ok()) return compiled.status();
+  if (absl::Status status = (*device)->LoadSupport(*compiled); !status.ok()) return status;
+  return device;
+}
+
+int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, const std::vector<BenchProblem>& problems) {
+  const BenchFlags& flags = self.flags;
+  // Leaked on purpose: its thread may outlive this function.
+  auto& watchdog = *new Watchdog(absl::Seconds(flags.timeout_s), [&self, &flags](const std::string& what) {
+    self.Restart(what, absl::StrFormat("hung for %.0f s", flags.timeout_s));
+  });
+  const absl::StatusOr<std::unique_ptr<CudaDevice>> device = OpenDevice(flags, compiler);
+  if (!device.ok()) return Fail(device.status());
+  const absl::StatusOr<Target> target = (*device)->GetTarget();
+  if (!target.ok()) return Fail(target.status());
+  const absl::StatusOr<DeviceEnvironment> environment = (*device)->GetEnvironment();
+  if (!environment.ok()) return Fail(environment.status());
+
+  BenchRun run;
+  run.gpu = target->model;
+  run.driver = environment->driver;
+  run.date = absl::FormatTime("%Y-%m-%d %H:%M", absl::Now(), absl::UTCTimeZone());
+  run.commit = flags.commit;
+  run.schedules_digest = catalog.sources_digest;
+  run.compiler = compiler.Version();
+  run.read_gb_per_s = target->limits.read_gb_per_s;
+  run.launch_us = target->limits.launch_us;
+  run.rate_tflops = target->limits.dense_fp16_tflops;
+  absl::PrintF("%s, driver %s, %s: reads %.0f GB/s, launch %.2f us, fp16 %.0f TFLOP/s\n", run.gpu, run.driver,
+               run.compiler, run.read_gb_per_s, run.launch_us, run.rate_tflops);
+  std::fflush(stdout);
+
+  BenchOptions options;
+  options.policy.repeats = flags.repeats;
+  options.policy.replay_ms = flags.replay_ms;
+  options.finalists = flags.finalists;
+  options.keep_rejected = flags.keep_rejected;
+  if (flags.yardsticks != "none") {
+    for (const std::string& name : std::vector<std::string>(absl::StrSplit(flags.yardsticks, ',')))
+      options.yardsticks.push_back("cublaslt_" + name);
+  }
+  BenchMeasurer measurer(**device, options, watchdog);
+  CompileAhead jobs(catalog, compiler, *target, Selection(flags), problems, flags.first);
+  int status = 0;
+  while (const std::unique_ptr<BenchJob> job = jobs.Next()) {
+    if (absl::ToUnixMicros(absl::Now()) * 1e-6 - flags.started_unix > flags.budget_s) {
+      absl::PrintF("the budget of %.0f s is used up: %d of %d problems not measured\n", flags.budget_s,
+                   problems.size() - job->index, problems.size());
+      status = 2;
+      break;
+    }
+    {
+      const std::lock_guard lock(self.mutex);
+      self.current = job->index;
+    }
+    if (!job->error.empty()) {
+      absl::PrintF("%s m=%d: %s\n", job->problem.op.ToString(), job->problem.m, job->error);
+      status = 2;
+      continue;
+    }
+    std::string culprit;
+    const absl::StatusOr<BenchResult> result = measurer.Measure(*job, culprit);
+    if (!result.ok()) self.Restart(culprit, absl::StrCat("broke the GPU: ", result.status().message()));
+    const BenchRow row = MakeRow(*result);
+    if (row.cublaslt_fp16_us > 0) {
+      run.rate_tflops = std::max(run.rate_tflops, 2e-6 * static_cast<double>(row.m) * static_cast<double>(row.n) *
+                                                      static_cast<double>(row.k) / row.cublaslt_fp16_us);
+    }
+    absl::PrintF("%s\n", FormatRow(row, run));
+    if (flags.all) {
+      for (const std::string& line : result->lines) absl::PrintF("%s\n", line);
+      absl::PrintF("  compile %.0f ms, verify %.0f ms, profile %.0f ms\n", job->compile_ms, result->verify_ms,
+                   result->profile_ms);
+    } else if (row.us == 0) {
+      for (size_t i = 0; i < std::min<size_t>(3, result->lines.size()); i++) absl::PrintF("%s\n", result->lines[i]);
+    }
+    std::fflush(stdout);
+    if (row.us == 0) status = 2;
+    if (absl::Status appended = AppendRow(flags.rows, row); !appended.ok()) return Fail(appended);
+  }
+  // The floor of every row by the best rate of the whole run.
+  const std::vector<BenchRow> rows = ReadRows(flags.rows);
+  for (const BenchRow& row : rows) {
+    if (row.cublaslt_fp16_us == 0) continue;
+    run.rate_tflops = std::max(run.rate_tflops, 2e-6 * static_cast<double>(row.m) * static_cast<double>(row.n) *
+                                                    static_cast<double>(row.k) / row.cublaslt_fp16_us);
+  }
+  absl::PrintF("\nall problems, floors by the best rate seen (%.0f TFLOP/s):\n", run.rate_tflops);
+  for (const BenchRow& row : rows) absl::PrintF("%s\n", FormatRow(row, run));
+  if (!flags.json.empty()) {
+    if (absl::Status written = WriteJson(flags.json, run, rows); !written.ok()) return Fail(written);
+  }
+  std::remove(flags.rows.c_str());
+  return status;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  // Leaked on purpose: the watchdog's thread may use it to the end.
+  Self& self = *new Self;
+  self.arguments = arguments;
+  absl::StatusOr<BenchFlags> flags = ParseBenchFlags({arguments.begin() + 1, arguments.end()});
+  if (absl::IsCancelled(flags.status())) {
+    absl::PrintF("%s", flags.status().message());
+    return 0;
+  }
+  if (!flags.ok()) return Fail(flags.status());
+  self.flags = *std::move(flags);
+  if (self.flags.rows.empty()) {
+    self.flags.rows = absl::StrCat("/tmp/ladder-bench.", getpid(), ".rows");
+    std::remove(self.flags.rows.c_str());
+  }
+  if (self.flags.started_unix == 0) self.flags.started_unix = absl::ToUnixMicros(absl::Now()) * 1e-6;
+  const absl::StatusOr<std::vector<BenchProblem>> problems = MakeProblems(self.flags);
+  if (!problems.ok()) return Fail(problems.status());
+  const ScheduleCatalog catalog = MakeCatalog();
+  CudaCompiler compiler(catalog.sources, {}, self.flags.threads);
+  if (self.flags.dry_run) return DryRun(self.flags, catalog, compiler, *problems);
+  return Measure(self, catalog, compiler, *problems);
+}
+
+}  // namespace
+}  // namespace ladder
+
+int main(int argc, char** argv) { return ladder::Main({argv, argv + argc}); }
