@@ -36,16 +36,16 @@ class MatmulState;
 
 // Y[m, n] = X[m, k] * W[n, k]^T (+ bias). Empty strings mean the service's default.
 struct MatmulDescriptor {
-  std::string a = "fp16";        // fp16, bf16
-  std::string w = "int4";        // int4, uint4, nf4, fp16, bf16
-  std::string scale;             // default: the type of a
-  std::string zeros;             // none, original, rescale, quantized
-  std::string out;               // fp16, bf16, fp32; default: the type of a
-  std::optional<int64_t> group;  // consecutive k per scale; -1: one scale per output channel
-  bool bias = false;             // added in fp32; of the type of a
+  std::string a = "fp16";          // fp16, bf16
+  std::string w = "int4";          // int4, uint4, nf4, fp16, bf16
+  std::string scale{};             // default: the type of a
+  std::string zeros{};             // none, original, rescale, quantized
+  std::string out{};               // fp16, bf16, fp32; default: the type of a
+  std::optional<int64_t> group{};  // consecutive k per scale; -1: one scale per output channel
+  bool bias = false;               // added in fp32; of the type of a
   int64_t n = 0;
   int64_t k = 0;
-  std::vector<std::pair<int64_t, int64_t>> m;  // inclusive ranges; default: 1..4096
+  std::vector<std::pair<int64_t, int64_t>> m{};  // inclusive ranges; default: 1..4096
 };
 
 enum class OnMiss {
@@ -66,7 +66,7 @@ struct ClientOptions {
   int device = 0;
   // Of a look-up; a look-up that compiles (OnMiss::kFast) takes as long as that.
   absl::Duration timeout = absl::Seconds(120);
-  std::string target;                  // empty: the service's GPU
+  std::string target{};                // empty: the service's GPU
   const CudaDriver* driver = nullptr;  // null: the machine's; tests give their own
 };
 

@@ -38,6 +38,13 @@ std::string CandidateText(const pb::Candidate& candidate) {
                       ")");
 }
 
+absl::StatusOr<LoadedKernel> LoadKernel(Runtime& runtime, const std::string& sha256, const MatmulShape& shape,
+                                        LaunchPlan plan) {
+  absl::StatusOr<std::shared_ptr<const Module>> module = runtime.GetModule(sha256);
+  if (!module.ok()) return module.status();
+  return LoadedKernel::Create(runtime.driver(), runtime.context(), *std::move(module), shape, std::move(plan));
+}
+
 void Report(Runtime& runtime, const pb::TuningRecord& record, const absl::Status& failure) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
@@ -96,11 +103,7 @@ absl::StatusOr<BucketKernel> MatmulState::Load(const pb::LookupResult& result) {
   }
   absl::StatusOr<LaunchPlan> plan = LaunchPlan::From(winner.launch());
   if (!plan.ok()) return plan.status();
-  absl::StatusOr<std::shared_ptr<const Module>> module = runtime_->GetModule(winner.blob_sha256());
-  absl::StatusOr<LoadedKernel> kernel = module.status();
-  if (module.ok()) {
-    kernel = LoadedKernel::Create(runtime_->driver(), runtime_->context(), *module, shape_, *std::move(plan));
-  }
+  absl::StatusOr<LoadedKernel> kernel = LoadKernel(*runtime_, winner.blob_sha256(), shape_, *std::move(plan));
   if (!kernel.ok()) {
     // Damaged, or refused by the driver: the service should know. Not what the network did.
     if (absl::IsInternal(kernel.status()) || absl::IsDataLoss(kernel.status())) {

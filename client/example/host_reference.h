@@ -2,6 +2,7 @@
 #ifndef LADDER_CLIENT_EXAMPLE_HOST_REFERENCE_H_
 #define LADDER_CLIENT_EXAMPLE_HOST_REFERENCE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -9,8 +10,8 @@ namespace ladder::example {
 
 double HalfToDouble(uint16_t bits);
 // Random fp16 values: either sign (or only positive), magnitude uniform in the logarithm from 2^low to 2^high.
-std::vector<uint16_t> RandomHalves(size_t count, int low, int high, bool positive, uint64_t seed);
-std::vector<uint8_t> RandomBytes(size_t count, uint64_t seed);
+std::vector<uint16_t> RandomHalves(std::size_t count, int low, int high, bool positive, uint64_t seed);
+std::vector<uint8_t> RandomBytes(std::size_t count, uint64_t seed);
 
 // An nf4 weight as checkpoints have it: two codes a byte (even k in the low half), one fp16 scale per `group` of k.
 struct HostWeight {

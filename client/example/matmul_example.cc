@@ -140,6 +140,7 @@ int Run(const std::string& address, int64_t n, int64_t k) {
   Require(matmul->Pack({.codes = codes.data(), .scales = scales.data()},
                        {.weight = packed_codes.data(), .scale = packed_scales.data()}, stream));
   codes.Fill(0);
+  scales.Fill(0);
   Require(matmul->Unpack({.weight = packed_codes.data(), .scale = packed_scales.data()},
                          {.weight = codes.data(), .scale = scales.data()}, stream));
   Require(driver.Check(driver.cuStreamSynchronize(stream), "unpacking"));

@@ -1,0 +1,347 @@
+// The whole path of a client, with a service in this process and a driver that records.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "client/ladder.h"
+#include "client/launch_plan.h"
+#include "tests/client/fake_driver.h"
+#include "tests/client/fake_service.h"
+
+namespace ladder::client {
+namespace {
+
+namespace pb = tune::v1;
+using absl::StatusCode;
+
+void* const kStream = reinterpret_cast<void*>(0x5);
+char memory[16];
+
+bool Eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 500; i++) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+class ClientTest : public testing::Test {
+ protected:
+  ClientTest() : gpu_(FakeGpu::Reset()) {}
+
+  std::unique_ptr<Client> Connect() {
+    ClientOptions options;
+    options.driver = &FakeGpu::Driver();
+    auto client = Client::FromChannel(service_.Channel(), options);
+    EXPECT_TRUE(client.ok()) << client.status();
+    return *std::move(client);
+  }
+  absl::StatusOr<std::shared_ptr<Matmul>> Get(const GetOptions& options = {.watch = false}) {
+    client_ = Connect();
+    return client_->Get({.w = "nf4", .n = 1024, .k = 512}, options);
+  }
+  LaunchArguments Arguments(int64_t m) {
+    return {.x = reinterpret_cast<void*>(0x10000),
+            .weight = memory,
+            .scale = memory,
+            .y = reinterpret_cast<void*>(0x20000),
+            .m = m,
+            .workspace = memory,
+            .workspace_bytes = 1 << 20};
+  }
+
+  FakeGpu& gpu_;
+  FakeService service_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(ClientTest, ChoosesTheKernelOfTheBucket) {
+  service_.AddRecord(1, "one");
+  service_.AddRecord(16, "sixteen");
+  service_.AddRecord(4096, "many");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  for (int64_t m : {1, 2, 16, 17, 4096, 9000}) ASSERT_TRUE(matmul->Launch(Arguments(m), kStream).ok());
+  const char* expected[] = {"one", "sixteen", "sixteen", "many", "many", "many"};
+  ASSERT_EQ(gpu_.launches.size(), 6u);
+  for (size_t i = 0; i < 6; i++) EXPECT_EQ(gpu_.launches[i].function, std::string(expected[i]) + ":ladder_kernel") << i;
+}
+
+TEST_F(ClientTest, PassesTheLaunchAsDescribed) {
+  service_.AddRecord(64, "kernel");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  ASSERT_TRUE(matmul->Launch(Arguments(33), kStream).ok());
+  const RecordedLaunch& launch = gpu_.launches.at(0);
+  EXPECT_EQ(launch.config.grid_x, 3u * 32);  // ceil(33 / 16) tiles of 32 blocks
+  EXPECT_EQ(launch.config.block_x, 256u);
+  EXPECT_EQ(launch.config.shared_bytes, 100'000u);
+  EXPECT_EQ(launch.config.stream, kStream);
+  EXPECT_TRUE(launch.attributes.empty());
+  EXPECT_EQ(gpu_.reserved_shared, std::vector<int>{100'000});
+  EXPECT_EQ(launch.matmul.base.m, 33);
+  EXPECT_EQ(launch.matmul.base.x, reinterpret_cast<void*>(0x10000));
+  EXPECT_EQ(launch.matmul.base.bias, nullptr);
+  EXPECT_EQ(gpu_.synchronizations, 0);
+}
+
+TEST_F(ClientTest, ServesMoreRowsThanAKernelTakesInSlices) {
+  pb::LookupResult& result = service_.AddRecord(16, "kernel");
+  result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_max_m(16);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  ASSERT_TRUE(matmul->Launch(Arguments(40), kStream).ok());
+  ASSERT_EQ(gpu_.launches.size(), 3u);
+  const int rows[] = {16, 16, 8};
+  for (size_t i = 0; i < 3; i++) {
+    EXPECT_EQ(gpu_.launches[i].matmul.base.m, rows[i]);
+    EXPECT_EQ(gpu_.launches[i].matmul.base.x, reinterpret_cast<void*>(0x10000 + i * 16 * 512 * 2));
+    EXPECT_EQ(gpu_.launches[i].matmul.base.y, reinterpret_cast<void*>(0x20000 + i * 16 * 1024 * 2));
+    EXPECT_EQ(gpu_.launches[i].config.grid_x, 32u);
+  }
+}
+
+TEST_F(ClientTest, BuildsTensorMapsOfXAndW) {
+  pb::LookupResult& result = service_.AddRecord(128, "kernel");
+  pb::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();
+  for (const auto operand : {pb::TENSOR_OPERAND_X, pb::TENSOR_OPERAND_W}) {
+    pb::TensorMapSpec& map = *launch.add_tensor_maps();
+    map.set_operand(operand);
+    map.set_box_columns(64);
+    map.set_box_rows(operand == pb::TENSOR_OPERAND_X ? 128 : 64);
+    map.set_swizzle_bytes(128);
+  }
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  ASSERT_TRUE(matmul->Launch(Arguments(100), kStream).ok());
+  ASSERT_EQ(gpu_.maps.size(), 2u);
+  EXPECT_EQ(gpu_.maps[0].address, reinterpret_cast<void*>(0x10000));
+  EXPECT_EQ(gpu_.maps[0].columns, 512u);
+  EXPECT_EQ(gpu_.maps[0].rows, 100u);  // what lies beyond m reads as zero
+  EXPECT_EQ(gpu_.maps[0].stride, 1024u);
+  EXPECT_EQ(gpu_.maps[0].box_rows, 128u);
+  EXPECT_EQ(gpu_.maps[0].swizzle, kTensorSwizzle128B);
+  EXPECT_EQ(gpu_.maps[0].type, kTensorFloat16);
+  EXPECT_EQ(gpu_.maps[1].address, memory);
+  EXPECT_EQ(gpu_.maps[1].rows, 1024u);
+  EXPECT_EQ(gpu_.launches.at(0).matmul.x_map.opaque[0], 1u);
+  EXPECT_EQ(gpu_.launches.at(0).matmul.w_map.opaque[0], 2u);
+}
+
+TEST_F(ClientTest, SetsClusterAndProgrammaticLaunch) {
+  pb::LookupResult& result = service_.AddRecord(128, "kernel");
+  pb::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();
+  launch.set_cluster(2);
+  launch.set_dependent_launch(true);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  LaunchArguments arguments = Arguments(1);
+  ASSERT_TRUE(matmul->Launch(arguments, kStream).ok());
+  arguments.overlap_predecessor = false;
+  ASSERT_TRUE(matmul->Launch(arguments, kStream).ok());
+  ASSERT_EQ(gpu_.launches.at(0).attributes.size(), 2u);
+  EXPECT_EQ(gpu_.launches[0].attributes[0].id, kClusterDimension);
+  EXPECT_EQ(gpu_.launches[0].attributes[0].value.cluster.x, 2u);
+  EXPECT_EQ(gpu_.launches[0].attributes[1].id, kProgrammaticStreamSerialization);
+  EXPECT_EQ(gpu_.launches[0].attributes[1].value.allowed, 1);
+  ASSERT_EQ(gpu_.launches.at(1).attributes.size(), 1u);
+  EXPECT_EQ(gpu_.launches[1].attributes[0].id, kClusterDimension);
+}
+
+TEST_F(ClientTest, ChecksArgumentsBeforeLaunching) {
+  service_.AddRecord(16, "kernel");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  const auto refused = [&](const char* field, const std::function<void(LaunchArguments&)>& spoil) {
+    LaunchArguments arguments = Arguments(16);
+    spoil(arguments);
+    const absl::Status status = matmul->Launch(arguments, kStream);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << field;
+    EXPECT_EQ(status.message().find(field), 0u) << status;
+  };
+  refused("m:", [](LaunchArguments& a) { a.m = 0; });
+  refused("x:", [](LaunchArguments& a) { a.x = nullptr; });
+  refused("y:", [](LaunchArguments& a) { a.y = nullptr; });
+  refused("weight:", [](LaunchArguments& a) { a.weight = nullptr; });
+  refused("scale:", [](LaunchArguments& a) { a.scale = nullptr; });
+  refused("bias:", [](LaunchArguments& a) { a.bias = memory; });
+  EXPECT_TRUE(gpu_.launches.empty());
+}
+
+TEST_F(ClientTest, AsksForAWorkspaceThatIsLargeEnough) {
+  pb::LookupResult& result = service_.AddRecord(64, "kernel");
+  result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_workspace_bytes_per_m_tile(16 << 20);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  EXPECT_EQ(matmul->WorkspaceBytes(64), kCounterBytes + 4 * (16 << 20));
+  LaunchArguments arguments = Arguments(64);
+  EXPECT_EQ(matmul->Launch(arguments, kStream).code(), StatusCode::kInvalidArgument);
+  const Workspace workspace = client_->MakeWorkspace(matmul->WorkspaceBytes(64)).value();
+  EXPECT_EQ(static_cast<const char*>(workspace.data())[kCounterBytes - 1], 0);
+  arguments.workspace = workspace.data();
+  arguments.workspace_bytes = workspace.bytes();
+  EXPECT_TRUE(matmul->Launch(arguments, kStream).ok());
+  EXPECT_EQ(gpu_.allocated, 1u);
+}
+
+TEST_F(ClientTest, FetchesABinaryOnce) {
+  service_.AddRecord(1, "same");
+  service_.AddRecord(16, "same");
+  const std::shared_ptr<Matmul> first = Get().value();
+  const std::shared_ptr<Matmul> second = client_->Get({.w = "nf4", .n = 1024, .k = 512}, {.watch = false}).value();
+  EXPECT_EQ(service_.blob_reads, 1);
+  EXPECT_EQ(gpu_.loaded, std::vector<std::string>{"same"});
+}
+
+TEST_F(ClientTest, NeverLoadsABinaryOfAnotherDigest) {
+  pb::LookupResult& result = service_.AddRecord(1, "right");
+  service_.blobs[result.record().ranked(0).blob_sha256()] = "wrong";
+  const auto matmul = Get();
+  EXPECT_EQ(matmul.status().code(), StatusCode::kDataLoss);
+  EXPECT_TRUE(gpu_.loaded.empty());
+  ASSERT_EQ(service_.failures.size(), 1u);
+  EXPECT_EQ(service_.failures[0].key(), "key1");
+}
+
+TEST_F(ClientTest, NeverLaunchesASeedOrASibling) {
+  service_.AddRecord(1, "kernel").mutable_record()->set_kind(pb::RECORD_KIND_SEED);
+  EXPECT_EQ(Get().status().code(), StatusCode::kNotFound);
+  service_.response.Clear();
+  service_.AddRecord(1, "kernel").set_match(pb::MATCH_SIBLING_DEVICE);
+  EXPECT_EQ(Get().status().code(), StatusCode::kNotFound);
+  EXPECT_TRUE(gpu_.loaded.empty());
+}
+
+TEST_F(ClientTest, OtherBucketsServeOneThatDoesNotLoad) {
+  service_.blobs.erase(service_.AddRecord(1, "lost").record().ranked(0).blob_sha256());
+  service_.AddRecord(16, "kernel");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  ASSERT_TRUE(matmul->Launch(Arguments(1), kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).function, "kernel:ladder_kernel");
+}
+
+TEST_F(ClientTest, ReportsWhatTheDriverRefuses) {
+  service_.AddRecord(1, "kernel");
+  gpu_.load_result = 209;
+  const auto matmul = Get();
+  EXPECT_EQ(matmul.status().code(), StatusCode::kInternal);
+  EXPECT_NE(matmul.status().message().find("CUDA_ERROR_FAKE"), absl::string_view::npos);
+  EXPECT_EQ(service_.failures.size(), 1u);
+}
+
+TEST_F(ClientTest, RefusesKernelsOfAnotherArchitecture) {
+  service_.AddRecord(1, "kernel");
+  gpu_.major = 8;
+  const auto matmul = Get();
+  EXPECT_EQ(matmul.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(matmul.status().message().find("sm_90a"), absl::string_view::npos);
+}
+
+TEST_F(ClientTest, SaysSoWithoutAGpu) {
+  gpu_.devices = 0;
+  ClientOptions options;
+  options.driver = &FakeGpu::Driver();
+  const auto client = Client::FromChannel(service_.Channel(), options);
+  EXPECT_EQ(client.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(gpu_.contexts_held, 0);
+}
+
+TEST_F(ClientTest, SaysSoWithoutAService) {
+  ClientOptions options;
+  options.driver = &FakeGpu::Driver();
+  const auto client = Client::Connect("/nonexistent/ladderd.sock", options);
+  EXPECT_EQ(client.status().code(), StatusCode::kUnavailable);
+  EXPECT_NE(client.status().message().find("/nonexistent/ladderd.sock"), absl::string_view::npos);
+}
+
+TEST_F(ClientTest, AsksForWhatWasSaid) {
+  service_.AddRecord(1, "kernel");
+  client_ = Connect();
+  const MatmulDescriptor descriptor = {.a = "bf16",
+                                       .w = "uint4",
+                                       .zeros = "original",
+                                       .group = 32,
+                                       .bias = true,
+                                       .n = 3,
+                                       .k = 64,
+                                       .m = {{1, 1}, {2, 64}}};
+  (void)client_->Get(descriptor, {.on_miss = OnMiss::kTune, .watch = false, .at_generation = 7});
+  const pb::OperatorDescriptor& op = service_.last_lookup.op();
+  EXPECT_EQ(op.a(), "bf16");
+  EXPECT_EQ(op.w(), "uint4");
+  EXPECT_EQ(op.zeros(), "original");
+  EXPECT_EQ(op.group(), 32);
+  EXPECT_TRUE(op.bias());
+  EXPECT_EQ(op.n(), 3);
+  EXPECT_EQ(op.k(), 64);
+  EXPECT_EQ(op.m(1).last(), 64);
+  EXPECT_EQ(service_.last_lookup.on_miss(), pb::ON_MISS_TUNE);
+  EXPECT_EQ(service_.last_lookup.at_generation(), 7u);
+}
+
+TEST_F(ClientTest, SwapsWinnersInAndKeepsOldModulesLoaded) {
+  service_.AddRecord(16, "fast").mutable_record()->set_kind(pb::RECORD_KIND_FAST);
+  const std::shared_ptr<Matmul> matmul = Get({.watch = true}).value();
+  EXPECT_FALSE(matmul->Kernels().at(0).searched);
+  const pb::LookupResult winner = service_.AddRecord(16, "winner");
+  service_.Publish(winner);
+  ASSERT_TRUE(Eventually([&] { return matmul->swaps() == 1; }));
+  ASSERT_TRUE(matmul->Launch(Arguments(3), kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).function, "winner:ladder_kernel");
+  EXPECT_TRUE(matmul->Kernels().at(0).searched);
+  EXPECT_TRUE(gpu_.unloaded.empty());  // a captured graph may still hold the former one
+  service_.Publish(winner);            // the same again changes nothing
+  const pb::LookupResult more = service_.AddRecord(64, "more");
+  service_.Publish(more);
+  ASSERT_TRUE(Eventually([&] { return matmul->Kernels().size() == 2; }));
+  EXPECT_EQ(matmul->swaps(), 2);
+}
+
+TEST_F(ClientTest, KeepsWhatItPromisedAboutTheWorkspace) {
+  service_.AddRecord(16, "fast").mutable_record()->set_kind(pb::RECORD_KIND_FAST);
+  const std::shared_ptr<Matmul> matmul = Get({.watch = true}).value();
+  const int64_t promised = matmul->WorkspaceBytes(16);
+  pb::LookupResult hungry = service_.AddRecord(16, "hungry");
+  hungry.mutable_record()->mutable_ranked(0)->mutable_launch()->set_workspace_bytes_per_m_tile(promised);
+  service_.Publish(hungry);
+  service_.Publish(service_.AddRecord(64, "modest"));
+  ASSERT_TRUE(Eventually([&] { return matmul->Kernels().size() == 2; }));
+  EXPECT_EQ(matmul->WorkspaceBytes(16), promised);
+  ASSERT_TRUE(matmul->Launch(Arguments(16), kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).function, "fast:ladder_kernel");
+}
+
+TEST_F(ClientTest, PacksAndUnpacksWithTheSupportKernels) {
+  service_.AddRecord(1, "kernel");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  EXPECT_EQ(matmul->natural_sizes().scale, 1024 * 8 * 2);
+  EXPECT_EQ(matmul->layout_id(), "k16.b4.table");
+  char packed[16];
+  ASSERT_TRUE(matmul->Pack({.codes = memory, .scales = memory}, {.weight = packed, .scale = packed}, kStream).ok());
+  ASSERT_TRUE(matmul->Unpack({.weight = packed, .scale = packed}, {.weight = memory, .scale = memory}, kStream).ok());
+  ASSERT_EQ(gpu_.launches.size(), 2u);
+  EXPECT_EQ(gpu_.launches[0].function, "support:ladder_pack");
+  EXPECT_EQ(gpu_.launches[1].function, "support:ladder_unpack");
+  const PackArguments& arguments = gpu_.launches[0].pack;
+  EXPECT_EQ(arguments.codes, memory);
+  EXPECT_EQ(arguments.packed, packed);
+  EXPECT_EQ(arguments.n, 1024);
+  EXPECT_EQ(arguments.k, 512);
+  EXPECT_EQ(arguments.groups, 8);
+  EXPECT_EQ(arguments.placement, 2);
+  EXPECT_EQ(arguments.bits, 4);
+  EXPECT_EQ(arguments.offset_binary, 0);
+  EXPECT_EQ(arguments.zero_mode, 0);
+  EXPECT_GE(gpu_.synchronizations, 1);  // launches may read weights ahead of their stream order
+  EXPECT_EQ(matmul->Pack({.codes = memory}, {.weight = packed, .scale = packed}, kStream).code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_F(ClientTest, ReleasesEverything) {
+  service_.AddRecord(1, "kernel");
+  std::shared_ptr<Matmul> matmul = Get({.watch = true}).value();
+  client_.reset();
+  EXPECT_EQ(gpu_.contexts_held, 1);  // what a client made may outlive it
+  ASSERT_TRUE(matmul->Launch(Arguments(1), kStream).ok());
+  matmul.reset();
+  EXPECT_EQ(gpu_.contexts_held, 0);
+  EXPECT_EQ(gpu_.unloaded, std::vector<std::string>{"kernel"});
+}
+
+}  // namespace
+}  // namespace ladder::client
