@@ -1,0 +1,137 @@
+// Every schedule's own .cuh in the emulator against the float64 reference: every weight type, activation, output, odd M, N
+// and K, and candidates in which every parameter takes every value that enumeration offers.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "schedules/catalog.h"
+#include "tests/emulator/emulator_compiler.h"
+#include "tests/emulator/emulator_device.h"
+#include "tests/emulator/problem.h"
+#include "tests/schedules/operators.h"
+
+namespace ladder {
+namespace {
+
+struct Case {
+  std::string schedule;
+  std::string arch;
+  std::string operators;
+  std::vector<int64_t> m;
+  size_t candidates;  // of each operator
+  std::string test_name;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.test_name; }
+
+struct Kernel {
+  NormalizedOperator op;
+  int64_t m;
+  Candidate candidate;
+  LoweredKernel lowered;
+  std::string name() const { return absl::StrCat(candidate.ToString(), " for ", op.ToString(), " at m = ", m); }
+};
+
+class NumericsTest : public testing::TestWithParam<Case> {
+ protected:
+  static const ScheduleCatalog& Catalog() {
+    static const ScheduleCatalog& catalog = *new ScheduleCatalog(MakeCatalog());
+    return catalog;
+  }
+};
+
+// The kernels of a case: for each operator the next m in turn, and some candidates.
+std::vector<Kernel> Choose(const Case& c, const Schedule& schedule, const Target& target) {
+  std::vector<Kernel> kernels;
+  PairCoverage coverage;
+  size_t turn = 0;
+  for (const NormalizedOperator& op : ReadOperators(c.operators)) {
+    const int64_t m = c.m[turn++ % c.m.size()];
+    const absl::Status supported = schedule.Supports(op, m, target);
+    if (!supported.ok()) {
+      EXPECT_EQ(supported.code(), absl::StatusCode::kUnimplemented) << supported;
+      continue;
+    }
+    const std::vector<Candidate> all = schedule.Enumerate(op, m, target);
+    EXPECT_FALSE(all.empty()) << op.ToString() << " at m = " << m;
+    for (const Candidate& candidate : PickCandidates(all, c.candidates, coverage)) {
+      absl::StatusOr<LoweredKernel> lowered = schedule.Lower(op, candidate, target);
+      EXPECT_TRUE(lowered.ok()) << candidate.ToString() << " for " << op.ToString() << ": " << lowered.status();
+      if (lowered.ok()) kernels.push_back({op, m, candidate, *std::move(lowered)});
+    }
+  }
+  return kernels;
+}
+
+// Empty, or what is wrong.
+std::string Check(const Kernel& kernel, const std::string& binary) {
+  absl::StatusOr<std::unique_ptr<emulator::KernelImage>> image = emulator::KernelImage::Load(binary);
+  if (!image.ok()) return image.status().ToString();
+  absl::StatusOr<emulator::Problem> problem = emulator::DrawProblem(kernel.op, kernel.m, 17);
+  if (!problem.ok()) return problem.status().ToString();
+  std::vector<uint8_t> first;
+  for (uint64_t seed : {0, 3}) {
+    absl::StatusOr<emulator::DeviceBuffer> y = emulator::RunProblem(*problem, kernel.lowered.launch, **image, seed);
+    if (!y.ok()) return absl::StrCat("seed ", seed, ": ", y.status().message());
+    const Verification verification = emulator::Compare(*problem, kernel.lowered.numerics, y->span());
+    if (!verification.passed) {
+      return absl::StrCat("seed ", seed, ": ", verification.wrong_elements, " elements wrong, ", verification.detail);
+    }
+    if (seed == 0) {
+      first.assign(y->data(), y->data() + y->size());
+    } else if (!std::equal(first.begin(), first.end(), y->data())) {
+      return "another order of threads gives other bits";
+    }
+  }
+  return "";
+}
+
+TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
+  const Case& c = GetParam();
+  const Schedule* schedule = Catalog().Find(c.schedule);
+  ASSERT_NE(schedule, nullptr);
+  absl::StatusOr<Target> target = EmulatedTarget({.arch = c.arch});
+  ASSERT_TRUE(target.ok()) << target.status();
+  const std::vector<Kernel> kernels = Choose(c, *schedule, *target);
+  ASSERT_FALSE(kernels.empty());
+
+  // Compiling and running alternate on each of two threads: neither waits for the other's phase.
+  EmulatorCompilerOptions options;
+  options.parallel = 1;
+  EmulatorCompiler compiler(options);
+  std::vector<std::string> faults(kernels.size());
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t i; (i = next++) < kernels.size();) {
+      const CompileRequest request{.arch = c.arch, .source = kernels[i].lowered.source};
+      absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
+      faults[i] = compiled.ok() ? Check(kernels[i], compiled->binary) : compiled.status().ToString();
+    }
+  };
+  std::thread other(work);
+  work();
+  other.join();
+  size_t wrong = 0;
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    if (!faults[i].empty()) ADD_FAILURE() << kernels[i].name() << ": " << faults[i];
+    wrong += !faults[i].empty();
+  }
+  std::printf("%s on %s: %zu kernels, %zu wrong\n", c.schedule.c_str(), c.arch.c_str(), kernels.size(), wrong);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Schedules, NumericsTest,
+    testing::Values(Case{"decode", "sm_90a", "quantised_operators.txt", {1, 3, 16, 2, 9, 5, 12}, 6, "decode"},
+                    Case{"decode", "sm_80", "quantised_operators.txt", {16, 1, 7, 33}, 1, "decode_sm80"},
+                    Case{"pipelined", "sm_80", "quantised_operators.txt", {17, 33, 70, 1, 130, 3}, 6, "pipelined"},
+                    Case{"wgmma", "sm_90a", "quantised_operators.txt", {33, 70, 17, 1, 130, 300}, 6, "wgmma"},
+                    Case{"dense", "sm_80", "dense_operators.txt", {1, 17, 33, 3, 70, 130}, 10, "dense"},
+                    Case{"dense_wgmma", "sm_90a", "dense_operators.txt", {33, 70, 1, 130, 17, 3}, 10, "dense_wgmma"}),
+    [](const testing::TestParamInfo<Case>& info) { return info.param.test_name; });
+
+}  // namespace
+}  // namespace ladder

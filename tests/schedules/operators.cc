@@ -1,0 +1,72 @@
+#include "tests/schedules/operators.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace ladder {
+namespace {
+
+std::vector<std::string> Pairs(const Candidate& candidate) {
+  std::vector<std::string> values, pairs;
+  for (const auto& [name, value] : candidate.parameters) values.push_back(absl::StrCat(name, "=", value));
+  for (size_t i = 0; i < values.size(); ++i) {
+    pairs.push_back(values[i]);
+    for (size_t j = i + 1; j < values.size(); ++j) pairs.push_back(absl::StrCat(values[i], " ", values[j]));
+  }
+  return pairs;
+}
+
+}  // namespace
+
+std::vector<NormalizedOperator> ReadOperators(const std::string& file) {
+  std::vector<NormalizedOperator> operators;
+  std::ifstream stream(absl::StrCat(LADDER_SOURCE_ROOT, "/tests/schedules/", file));
+  EXPECT_TRUE(stream) << file;
+  for (std::string line; std::getline(stream, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream words(line);
+    OperatorDescriptor d;
+    std::string group;
+    words >> d.w >> d.zeros >> d.a >> d.scale >> d.out >> group >> d.bias >> d.n >> d.k;
+    EXPECT_TRUE(words) << line;
+    if (d.scale == "-") d.scale = d.zeros = "";
+    if (group != "-") d.group = std::stoll(group);
+    const absl::StatusOr<NormalizedOperator> op = Normalize(d);
+    EXPECT_TRUE(op.ok()) << line << ": " << op.status();
+    if (op.ok()) operators.push_back(*op);
+  }
+  return operators;
+}
+
+std::vector<Candidate> PickCandidates(const std::vector<Candidate>& all, size_t count, PairCoverage& coverage) {
+  std::vector<Candidate> picked;
+  while (picked.size() < std::min(count, all.size())) {
+    const Candidate* best = nullptr;
+    long best_new = 0;
+    for (const Candidate& candidate : all) {
+      if (std::find(picked.begin(), picked.end(), candidate) != picked.end()) continue;
+      long fresh = 0;
+      for (const std::string& pair : Pairs(candidate)) {
+        // A value never seen outweighs any number of pairs.
+        if (!std::binary_search(coverage.seen.begin(), coverage.seen.end(), pair)) {
+          fresh += pair.find(' ') == std::string::npos ? 1000 : 1;
+        }
+      }
+      if (best == nullptr || fresh > best_new) best = &candidate, best_new = fresh;
+    }
+    if (best == nullptr) break;
+    for (std::string& pair : Pairs(*best)) {
+      auto at = std::lower_bound(coverage.seen.begin(), coverage.seen.end(), pair);
+      if (at == coverage.seen.end() || *at != pair) coverage.seen.insert(at, pair);
+    }
+    picked.push_back(*best);
+  }
+  return picked;
+}
+
+}  // namespace ladder
