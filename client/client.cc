@@ -1,7 +1,5 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/dial.h"
 #include "client/grpc_status.h"
 #include "client/ladder.h"
 #include "client/matmul_state.h"
@@ -77,13 +76,9 @@ std::string DefaultAddress() {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, const ClientOptions& options) {
-  std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateChannel(DialAddress(address), grpc::InsecureChannelCredentials());
-  if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout)) {
-    return absl::UnavailableError(
-        absl::StrCat("no service answers at ", address, "; start ladderd, or give the address it listens on"));
-  }
-  return FromChannel(std::move(channel), options);
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = Dial(address, kConnectTimeout);
+  if (!channel.ok()) return channel.status();
+  return FromChannel(*std::move(channel), options);
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::FromChannel(std::shared_ptr<grpc::Channel> channel,

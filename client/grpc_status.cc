@@ -21,8 +21,4 @@ std::string BlamedField(const grpc::ClientContext& context) {
   return detail.field();
 }
 
-std::string DialAddress(const std::string& address) {
-  return !address.empty() && address.front() == '/' ? "unix:" + address : address;
-}
-
 }  // namespace ladder::client

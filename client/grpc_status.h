@@ -20,9 +20,6 @@ absl::Status FromGrpc(const grpc::Status& status);
 // ended.
 std::string BlamedField(const grpc::ClientContext& context);
 
-// "/path" is a Unix socket; everything else is passed to gRPC as it is.
-std::string DialAddress(const std::string& address);
-
 }  // namespace ladder::client
 
 #endif  // LADDER_CLIENT_GRPC_STATUS_H_

@@ -2,27 +2,19 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include <chrono>
 #include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/dial.h"
 #include "client/grpc_status.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/embedded_host.h"
 
 namespace ladder::tools {
 namespace {
-
-// Null if nothing answers within the time.
-std::shared_ptr<grpc::Channel> Dial(const std::string& address, std::chrono::milliseconds wait) {
-  std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateChannel(client::DialAddress(address), grpc::InsecureChannelCredentials());
-  return channel->WaitForConnected(std::chrono::system_clock::now() + wait) ? channel : nullptr;
-}
 
 bool ServesCache(const std::shared_ptr<grpc::Channel>& channel, const std::string& cache_path) {
   grpc::ClientContext context;
@@ -45,11 +37,12 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
       return absl::InvalidArgumentError(
           "--cache: the cache belongs to the daemon that --server names; give one of the two");
     }
-    connection->channel_ = Dial(options.server, std::chrono::seconds(5));
-    if (connection->channel_ == nullptr) {
+    absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = client::Dial(options.server, std::chrono::seconds(5));
+    if (!channel.ok()) {
       return absl::UnavailableError(absl::StrCat("--server: no service answers at ", options.server,
                                                  "; start ladderd, or leave --server out to work on the local cache"));
     }
+    connection->channel_ = *std::move(channel);
     connection->where_ = absl::StrCat("the service at ", options.server);
     return connection;
   }
@@ -68,8 +61,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
   }
   if (daemon_address.empty()) return host.status();
   // The usual reason for a failure here is a running daemon: one owner per cache, so it is the one to ask.
-  connection->channel_ = Dial(daemon_address, std::chrono::milliseconds(500));
-  if (connection->channel_ == nullptr || !ServesCache(connection->channel_, config.cache_path)) return host.status();
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> daemon = client::Dial(daemon_address, std::chrono::milliseconds(500));
+  if (!daemon.ok() || !ServesCache(*daemon, config.cache_path)) return host.status();
+  connection->channel_ = *std::move(daemon);
   connection->where_ = absl::StrCat("the daemon at ", daemon_address);
   return connection;
 }

@@ -1,0 +1,23 @@
+// Reaching a daemon.
+#ifndef LADDER_CLIENT_DIAL_H_
+#define LADDER_CLIENT_DIAL_H_
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace ladder::client {
+
+// A connected channel. "/path" is a Unix socket; everything else is passed to gRPC as it is. Unavailable at once if
+// nothing listens there, or after `timeout` if nothing answers.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(const std::string& address, std::chrono::milliseconds timeout);
+
+}  // namespace ladder::client
+
+#endif  // LADDER_CLIENT_DIAL_H_
