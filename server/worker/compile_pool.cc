@@ -35,7 +35,7 @@ struct WorkerCompiler::Job {
 
 WorkerCompiler::WorkerCompiler(CompilePoolOptions options) : options_(std::move(options)) {}
 
-WorkerCompiler::~WorkerCompiler() {
+void WorkerCompiler::Stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -47,6 +47,10 @@ WorkerCompiler::~WorkerCompiler() {
   }
   wake_.notify_all();
   finished_.notify_all();
+}
+
+WorkerCompiler::~WorkerCompiler() {
+  Stop();
   for (std::thread& thread : threads_) thread.join();
 }
 

@@ -34,6 +34,9 @@ class WorkerCompiler final : public Compiler {
   // Fails what waits with Cancelled, kills the workers.
   ~WorkerCompiler() override;
 
+  // Ends what runs and what waits with Cancelled and refuses the rest, so that a shutdown doesn't wait for a compiler.
+  void Stop();
+
   // Starts a worker if none has told its version yet.
   std::string Version() const override;
   std::vector<absl::StatusOr<CompiledKernel>> Compile(std::span<const CompileRequest> requests,

@@ -159,6 +159,8 @@ absl::Status WorkerDevice::LoadSupport(const CompiledKernel& support) {
   if (absl::StatusOr<worker::DeviceReply> reply = Exchange(*job, lost); !reply.ok()) return reply.status();
   support_ = std::move(job);
   support_loaded_ = !lost;
+  const std::lock_guard facts(facts_mutex_);
+  target_.reset();  // the device can measure its rates now
   return absl::OkStatus();
 }
 

@@ -1,0 +1,188 @@
+#include "server/embedded_host.h"
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/service_type.h>
+
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "schedules/catalog.h"
+#include "server/grpc/endpoints.h"
+#include "server/grpc/services.h"
+#include "server/logging/log.h"
+#include "server/serving/executor.h"
+#include "server/serving/machines.h"
+#include "server/serving/serving.h"
+#include "server/serving/tune_registry.h"
+#include "server/serving/watch_hub.h"
+#include "server/storage/sqlite_kernel_store.h"
+#include "server/worker/compile_pool.h"
+#include "server/worker/worker_device.h"
+
+namespace ladder {
+namespace {
+
+constexpr int kQuickThreads = 4;
+constexpr size_t kQuickQueue = 1024;
+constexpr absl::Duration kCancelPause = absl::Seconds(2);  // for a cancelled tune to end by itself
+constexpr absl::Duration kCallPause = absl::Seconds(2);    // for calls to end by themselves
+
+CompilePoolOptions CompileOptions(const Config& config, const ScheduleCatalog& catalog) {
+  CompilePoolOptions options;
+  options.command.program = WorkerProgram(config.compile_worker, "ladder-compile-worker");
+  options.command.arguments = {"--memory-bytes", absl::StrCat(config.compile_memory_bytes)};
+  for (const std::string& path : config.nvrtc_paths) {
+    options.command.arguments.push_back("--nvrtc");
+    options.command.arguments.push_back(path);
+  }
+  options.workers = config.compile_workers;
+  options.deadline = config.compile_deadline;
+  options.sources_digest = catalog.sources_digest;
+  return options;
+}
+
+WorkerDeviceOptions DeviceOptions(const Config& config, const ScheduleCatalog& catalog, int gpu) {
+  WorkerDeviceOptions options;
+  options.command.program = WorkerProgram(config.profile_worker, "ladder-profile-worker");
+  options.command.arguments = {"--gpu", absl::StrCat(gpu), "--memory-bytes", absl::StrCat(config.gpu_memory_bytes)};
+  options.deadline = config.profile_deadline;
+  options.resident_limit_bytes = config.profile_resident_bytes;
+  options.sources_digest = catalog.sources_digest;
+  return options;
+}
+
+}  // namespace
+
+// In the order of construction: what comes later uses what comes before.
+struct EmbeddedHost::Parts {
+  Parts(const Config& given, std::unique_ptr<SqliteKernelStore> store)
+      : config(given),
+        catalog(MakeCatalog()),
+        cache(std::move(store)),
+        publishing(*cache, watches),
+        compiler(CompileOptions(config, catalog)),
+        devices(MakeDevices()),
+        machines(catalog, publishing, compiler, Pointers(), "gpu.list in the configuration is empty"),
+        quick("short requests", kQuickThreads, kQuickQueue),
+        tuner("tuning", config.tuning_concurrent, static_cast<size_t>(config.tuning_queue)),
+        tunes(machines, tuner),
+        serving{config, catalog, publishing, *cache, compiler, machines, quick, tuner, tunes, watches} {}
+
+  std::vector<std::unique_ptr<WorkerDevice>> MakeDevices() const {
+    std::vector<std::unique_ptr<WorkerDevice>> made;
+    for (const int gpu : config.gpus) {
+      made.push_back(std::make_unique<WorkerDevice>(DeviceOptions(config, catalog, gpu)));
+    }
+    return made;
+  }
+  std::vector<Device*> Pointers() const {
+    std::vector<Device*> pointers;
+    for (const auto& device : devices) pointers.push_back(device.get());
+    return pointers;
+  }
+
+  const Config config;
+  const ScheduleCatalog catalog;
+  const std::unique_ptr<SqliteKernelStore> cache;
+  WatchHub watches;
+  PublishingStore publishing;
+  WorkerCompiler compiler;
+  const std::vector<std::unique_ptr<WorkerDevice>> devices;
+  Machines machines;
+  Executor quick;
+  Executor tuner;
+  TuneRegistry tunes;
+  const Serving serving;
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  Endpoints endpoints;
+  std::unique_ptr<grpc::Server> server;
+  std::once_flag shut_down;
+};
+
+absl::StatusOr<std::unique_ptr<EmbeddedHost>> EmbeddedHost::Start(const Config& config) {
+  if (absl::Status status = ValidateConfig(config); !status.ok()) return status;
+  SqliteStoreOptions options;
+  options.path = config.cache_path + "/cache.db";
+  options.limit_bytes = config.cache_limit_bytes;
+  absl::StatusOr<std::unique_ptr<SqliteKernelStore>> store = SqliteKernelStore::Open(options);
+  if (!store.ok()) return store.status();
+  auto parts = std::make_unique<Parts>(config, *std::move(store));
+  Parts& p = *parts;
+
+  // A health service answers for each of ours by name, and for each GPU.
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  for (const auto make : {&MakeKernelCacheService, &MakeTunerService, &MakeCacheAdminService}) {
+    p.services.push_back(make(p.serving));
+    builder.RegisterService(p.services.back().get());
+  }
+  absl::StatusOr<Endpoints> endpoints = Endpoints::Prepare(p.config, builder);
+  if (!endpoints.ok()) return endpoints.status();
+  p.endpoints = *std::move(endpoints);
+  absl::StatusOr<std::unique_ptr<grpc::Server>> server = p.endpoints.Listen(builder);
+  if (!server.ok()) return server.status();
+  p.server = *std::move(server);
+
+  grpc::HealthCheckServiceInterface* health = p.server->GetHealthCheckService();
+  for (const char* name : {"ladder.tune.v1.KernelCache", "ladder.tune.v1.Tuner", "ladder.tune.v1.CacheAdmin"}) {
+    health->SetServingStatus(name, true);
+  }
+  for (const int gpu : p.config.gpus) health->SetServingStatus(absl::StrCat("gpu:", gpu), false);
+  p.machines.OnDiscovered([&p, health](size_t index, bool usable) {
+    health->SetServingStatus(absl::StrCat("gpu:", p.config.gpus[index]), usable);
+  });
+  LogInfo("cache ", p.cache->path(), " opened, generation ", p.cache->Generation());
+  for (const std::string& address : p.endpoints.addresses()) LogInfo("serving on ", address);
+  return std::unique_ptr<EmbeddedHost>(new EmbeddedHost(std::move(parts)));
+}
+
+EmbeddedHost::EmbeddedHost(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+EmbeddedHost::~EmbeddedHost() { Shutdown(absl::ZeroDuration()); }
+
+std::shared_ptr<grpc::Channel> EmbeddedHost::InProcessChannel() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // our own process
+  return parts_->server->InProcessChannel(arguments);
+}
+
+const std::vector<std::string>& EmbeddedHost::addresses() const { return parts_->endpoints.addresses(); }
+
+void EmbeddedHost::WarmUp() {
+  const absl::Status submitted = parts_->quick.Submit([parts = parts_.get()] {
+    const Machines::Summary machine = parts->machines.Describe();
+    const std::string compiler = parts->compiler.Version();
+    LogInfo("GPU: ", machine.target.has_value() ? machine.target->model : machine.no_gpu_reason);
+    LogInfo("compiler: ", compiler.empty() ? "none found" : compiler);
+  });
+  if (!submitted.ok()) LogWarning("not warmed up: ", submitted.message());
+}
+
+void EmbeddedHost::Shutdown(absl::Duration grace) {
+  std::call_once(parts_->shut_down, [this, grace] {
+    Parts& p = *parts_;
+    p.server->GetHealthCheckService()->SetServingStatus(false);
+    p.tunes.Close();
+    if (!p.tunes.WaitIdle(absl::Now() + grace)) {
+      LogInfo("cancelling tunes that still run");
+      p.tunes.CancelAll();
+      p.tunes.WaitIdle(absl::Now() + kCancelPause);
+    }
+    // What runs in workers now has had its time.
+    p.compiler.Stop();
+    for (const auto& device : p.devices) device->Stop();
+    p.tunes.WaitIdle(absl::InfiniteFuture());
+    p.watches.Close();
+    p.server->Shutdown(absl::ToChronoTime(absl::Now() + kCallPause));
+    p.quick.Stop();
+    p.tuner.Stop();
+    p.server.reset();
+    p.endpoints.Remove();
+    if (absl::Status status = p.cache->FlushUses(); !status.ok()) LogWarning("cache: ", status.message());
+    LogInfo("shut down");
+  });
+}
+
+}  // namespace ladder

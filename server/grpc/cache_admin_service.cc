@@ -1,0 +1,145 @@
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/store/keys.h"
+#include "ladder/tune/v1/service.grpc.pb.h"
+#include "server/convert/proto_convert.h"
+#include "server/grpc/services.h"
+#include "server/grpc/stream_writer.h"
+#include "server/grpc/unary.h"
+#include "server/serving/explain.h"
+#include "server/storage/sqlite_kernel_store.h"
+
+namespace ladder {
+namespace {
+
+namespace pb = tune::v1;
+
+class CacheAdminService final : public pb::CacheAdmin::CallbackService {
+ public:
+  explicit CacheAdminService(const Serving& serving) : serving_(serving) {}
+
+  grpc::ServerWriteReactor<pb::TuningRecord>* List(grpc::CallbackServerContext* context,
+                                                   const pb::ListRequest* request) override {
+    // Keys now, records as the caller reads: a cache of a million doesn't fit in memory, its keys do.
+    auto keys = std::make_shared<std::vector<std::string>>();
+    auto listed = std::make_shared<absl::Status>();
+    const TraceMode mode = request->with_trace() ? TraceMode::kWithTrace : TraceMode::kWithoutTrace;
+    using Next = absl::StatusOr<std::optional<pb::TuningRecord>>;
+    auto* writer =
+        new PullWriter<pb::TuningRecord>(context, [this, keys, listed, mode, next = size_t{0}]() mutable -> Next {
+          if (!listed->ok()) return *listed;
+          while (next < keys->size()) {
+            absl::StatusOr<std::optional<TuningRecord>> record = serving_.cache.Find(CacheKey{(*keys)[next++]});
+            if (!record.ok()) return record.status();
+            if (record->has_value()) return ToProto(**record, mode);
+          }
+          return std::nullopt;
+        });
+    const absl::Status submitted = serving_.quick.Submit([this, keys, listed, writer] {
+      *listed = serving_.cache.ForEach([&](const TuningRecord& record) {
+        keys->push_back(record.key.digest);
+        return true;
+      });
+      writer->Start();
+    });
+    if (submitted.ok()) return writer;
+    *listed = submitted;
+    return writer->Start();
+  }
+
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context, const pb::ExplainRequest* request,
+                                    pb::ExplainResponse* response) override {
+    return AnswerOn(serving_.quick, context, [this, request, response] {
+      absl::StatusOr<pb::ExplainResponse> explained = ladder::Explain(serving_, *request);
+      if (explained.ok()) *response = *std::move(explained);
+      return explained.status();
+    });
+  }
+
+  grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const pb::StatsRequest*,
+                                  pb::StatsResponse* response) override {
+    return AnswerOn(serving_.quick, context, [this, response]() -> absl::Status {
+      absl::StatusOr<StoreStats> stats = serving_.cache.Stats();
+      if (!stats.ok()) return stats.status();
+      response->set_path(stats->path);
+      response->set_records(stats->totals.records);
+      response->set_seeds(stats->totals.seeds);
+      response->set_binaries(stats->totals.binaries);
+      response->set_binary_bytes(stats->totals.binary_bytes);
+      response->set_quarantined(stats->totals.quarantined);
+      response->set_file_bytes(stats->file_bytes);
+      response->set_limit_bytes(stats->limit_bytes);
+      response->set_lookups(stats->lookups);
+      response->set_hits(stats->hits);
+      response->set_schema_version(stats->schema_version);
+      response->set_generation(stats->generation);
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::ServerUnaryReactor* Evict(grpc::CallbackServerContext* context, const pb::EvictRequest* request,
+                                  pb::EvictResponse* response) override {
+    return AnswerOn(serving_.quick, context, [this, request, response]() -> absl::Status {
+      if (request->down_to_bytes() < 0) {
+        return absl::InvalidArgumentError(absl::StrCat("down_to_bytes: ", request->down_to_bytes(), " is negative"));
+      }
+      EvictSelection selection;
+      selection.keys.assign(request->keys().begin(), request->keys().end());
+      selection.all = request->all();
+      if (selection.keys.empty() && !selection.all) {
+        // Nothing said must not mean everything.
+        if (request->down_to_bytes() == 0) {
+          return absl::InvalidArgumentError("keys: say what to evict: keys, a size to come down to, or all");
+        }
+        selection.down_to_bytes = request->down_to_bytes();
+      }
+      absl::StatusOr<Removed> removed = serving_.cache.Evict(selection);
+      if (!removed.ok()) return removed.status();
+      response->set_records(removed->records);
+      response->set_binaries(removed->binaries);
+      response->set_bytes(removed->bytes);
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::ServerUnaryReactor* Verify(grpc::CallbackServerContext* context, const pb::VerifyRequest*,
+                                   pb::VerifyResponse* response) override {
+    return AnswerOn(serving_.quick, context, [this, response]() -> absl::Status {
+      absl::StatusOr<VerifyReport> report = serving_.cache.Verify();
+      if (!report.ok()) return report.status();
+      response->set_records(report->records);
+      response->set_binaries(report->binaries);
+      for (std::string& problem : report->problems) response->add_problems(std::move(problem));
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::ServerUnaryReactor* Quarantine(grpc::CallbackServerContext* context, const pb::QuarantineRequest*,
+                                       pb::QuarantineResponse* response) override {
+    return AnswerOn(serving_.quick, context, [this, response]() -> absl::Status {
+      absl::StatusOr<std::vector<QuarantineEntry>> entries = serving_.cache.Quarantined();
+      if (!entries.ok()) return entries.status();
+      for (QuarantineEntry& found : *entries) {
+        pb::QuarantineResponse::Entry& entry = *response->add_entries();
+        entry.set_what(std::move(found.what));
+        entry.set_reason(std::move(found.reason));
+        entry.set_at_unix(found.at_unix);
+      }
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  const Serving serving_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeCacheAdminService(const Serving& serving) {
+  return std::make_unique<CacheAdminService>(serving);
+}
+
+}  // namespace ladder

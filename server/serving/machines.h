@@ -1,0 +1,78 @@
+// The GPUs of this machine and the targets that requests name: which request path serves which target.
+#ifndef LADDER_SERVER_SERVING_MACHINES_H_
+#define LADDER_SERVER_SERVING_MACHINES_H_
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/kernel_service.h"
+
+namespace ladder {
+
+// A target and who serves it. `device` is null where the target's GPU is not in this machine.
+struct Place {
+  Target target;
+  KernelService* service = nullptr;
+  Device* device = nullptr;
+};
+
+// Thread-safe.
+class Machines {
+ public:
+  // `no_gpu`: told when `devices` is empty.
+  Machines(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, std::vector<Device*> devices,
+           std::string no_gpu);
+  ~Machines();
+
+  // Asks the devices what they are, once: starts worker processes and may take a second. Those that failed for a
+  // passing reason are asked again.
+  void Discover();
+  // A target by text or name; empty means the first GPU. InvalidArgument or FailedPrecondition, starting with
+  // "target:". Discovers first.
+  absl::StatusOr<Place> Resolve(const std::string& target);
+  // For look-ups: starts nothing. Nothing where only discovery could tell.
+  absl::StatusOr<std::optional<Place>> ResolveKnown(const std::string& target);
+  // Called at the end of each discovery with the GPU's index and whether it can be used.
+  void OnDiscovered(std::function<void(size_t, bool)> callback);
+
+  struct Summary {
+    std::optional<Target> target;  // of the first GPU
+    std::string driver;
+    std::string no_gpu_reason;  // when there is no target
+  };
+  Summary Describe();
+
+ private:
+  struct Gpu {
+    Device* device;
+    std::unique_ptr<KernelService> service;
+    absl::StatusOr<Target> target;
+    std::string driver;
+  };
+  absl::StatusOr<Place> Find(const std::string& target);  // among what is known
+  const Gpu* FirstGpu() const;
+
+  class PassiveCompiler;
+  const std::string no_gpu_;
+  std::unique_ptr<PassiveCompiler> passive_compiler_;
+  KernelService lookup_;  // before discovery: neither device nor a compiler that would have to be started
+  KernelService seeds_;   // for targets that aren't here
+  Compiler& compiler_;
+
+  std::mutex discovery_;  // one at a time
+  std::mutex mutex_;
+  std::vector<Gpu> gpus_;
+  bool discovered_ = false;
+  absl::Time retry_at_ = absl::InfinitePast();
+  std::function<void(size_t, bool)> callback_;
+};
+
+}  // namespace ladder
+
+#endif  // LADDER_SERVER_SERVING_MACHINES_H_

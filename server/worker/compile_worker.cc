@@ -1,0 +1,20 @@
+// ladder-compile-worker: NVRTC in a process that may die. Started by the service, which sends it sources.
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/backend/cuda/nvrtc.h"
+#include "schedules/catalog.h"
+#include "server/worker/worker_main.h"
+
+int main(int argc, char** argv) {
+  std::vector<std::string> nvrtc_paths;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (std::strcmp(argv[i], "--memory-bytes") == 0) ladder::LimitAddressSpace(std::atoll(argv[i + 1]));
+    if (std::strcmp(argv[i], "--nvrtc") == 0) nvrtc_paths.emplace_back(argv[i + 1]);
+  }
+  ladder::ScheduleCatalog catalog = ladder::MakeCatalog();
+  ladder::CudaCompiler compiler(std::move(catalog.sources), nvrtc_paths, 1);
+  return ladder::RunCompileWorker(compiler, catalog.sources_digest);
+}
