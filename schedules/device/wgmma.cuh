@@ -1,8 +1,8 @@
 // Shared-memory descriptors of the warp group matrix instructions.
 //
-// Operands are K-major tiles of 64 columns (128 bytes a row) with the 128-byte swizzle that TMA writes: the 16-byte chunk c
-// of row r lies at r * 128 + ((c ^ (r & 7)) << 4). A tile starts at a multiple of 1,024 bytes; the swizzle is a function of
-// the address, so the next k16 step is the start address + 32 and the next 64 rows are + 8,192.
+// Operands are K-major tiles of 64 columns (128 bytes a row) with the 128-byte swizzle that TMA writes: the 16-byte
+// chunk c of row r lies at r * 128 + ((c ^ (r & 7)) << 4). A tile starts at a multiple of 1,024 bytes; the swizzle is a
+// function of the address, so the next k16 step is the start address + 32 and the next 64 rows are + 8,192.
 #pragma once
 #include "schedules/device/ptx.cuh"
 
@@ -17,8 +17,8 @@ LADDER_DEVICE u64 wgmma_descriptor(u32 shared) {
 // What to add to a descriptor to move by `bytes` (a multiple of 16) inside shared memory.
 LADDER_DEVICE constexpr u64 wgmma_descriptor_step(u32 bytes) { return bytes >> 4; }
 
-// Ties accumulators to the point of the wait before it: the compiler sees no connection between a wait and the registers
-// it is for, and may otherwise copy them while the product still runs.
+// Ties accumulators to the point of the wait before it: the compiler sees no connection between a wait and the
+// registers it is for, and may otherwise copy them while the product still runs.
 template <int kCount>
 LADDER_DEVICE void wgmma_settle(float (&acc)[kCount]) {
 #ifndef LADDER_EMULATOR

@@ -21,8 +21,8 @@ constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;  // of a grid
 
 // A candidate's parameters; DensePlan in dense.cuh derives the rest likewise.
 struct Parameters {
-  int rows = 0;         // of W in a block tile
-  int tokens = 0;       // of X
+  int rows = 0;    // of W in a block tile
+  int tokens = 0;  // of X
   int row_warps = 0;
   int token_warps = 0;
   int stages = 0;
@@ -108,7 +108,8 @@ class DenseSchedule final : public Schedule {
       for (const auto& [rows, row_warps, token_warps] : shapes) {
         if (rows >= 2 * op.n() && rows > 16) continue;
         for (const int stages : {2, 3, 4, 6, 8}) {
-          Parameters p{.rows = rows, .tokens = tokens, .row_warps = row_warps, .token_warps = token_warps, .stages = stages};
+          Parameters p{
+              .rows = rows, .tokens = tokens, .row_warps = row_warps, .token_warps = token_warps, .stages = stages};
           const int blocks = BlocksPerMultiprocessor(target.limits, p.Resources(op));
           if (blocks < 1) break;
           const int64_t places = int64_t{target.limits.multiprocessors} * blocks;
@@ -148,14 +149,15 @@ class DenseSchedule final : public Schedule {
     text.function = "DenseMatmul";
     text.threads = p.threads();
     text.blocks_per_multiprocessor = BlocksPerMultiprocessor(target.limits, p.Resources(op));
-    text.parameters = {{"kRows", p.rows},           {"kTokens", p.tokens}, {"kRowWarps", p.row_warps},
-                       {"kTokenWarps", p.token_warps}, {"kStages", p.stages}, {"kSplits", p.splits},
-                       {"kRaster", p.raster}};
+    text.parameters = {
+        {"kRows", p.rows},     {"kTokens", p.tokens}, {"kRowWarps", p.row_warps}, {"kTokenWarps", p.token_warps},
+        {"kStages", p.stages}, {"kSplits", p.splits}, {"kRaster", p.raster}};
     kernel.source.text = KernelText(op, text);
     return kernel;
   }
 
-  double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate, const Target& target) const override {
+  double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate,
+                 const Target& target) const override {
     Parameters p;
     if (!Read(op, candidate, target, p).ok()) return 1e12;
     const DeviceLimits& limits = target.limits;
@@ -171,8 +173,9 @@ class DenseSchedule final : public Schedule {
     const double steps = static_cast<double>(KBlocks(op)) * 4 * static_cast<double>(p.TilesOfM(m) * p.TilesOfN(op));
     const double wavefronts = steps * p.row_warps * p.token_warps * (4.0 * p.row_tiles() + 2.0 * p.token_tiles()) +
                               steps * (p.rows + p.tokens) * 32 / 128;
-    const double cache = CacheUs(limits, (tiles_rows * static_cast<double>(p.TilesOfM(m)) +
-                                          tiles_tokens * static_cast<double>(p.TilesOfN(op))) * static_cast<double>(op.k()) * 2);
+    const double cache = CacheUs(
+        limits, (tiles_rows * static_cast<double>(p.TilesOfM(m)) + tiles_tokens * static_cast<double>(p.TilesOfN(op))) *
+                    static_cast<double>(op.k()) * 2);
     const double compute = std::max({tensor, SharedUs(limits, wavefronts), cache}) + 0.2 * SharedUs(limits, wavefronts);
     const double in_flight = static_cast<double>(p.stages - 1) * static_cast<double>(p.StageBytes()) *
                              std::min<double>(blocks, static_cast<double>(items) / limits.multiprocessors);

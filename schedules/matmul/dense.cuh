@@ -2,15 +2,16 @@
 // cp.async ring.
 //
 // Threads: kRowWarps x kTokenWarps warps over a block tile of kRows rows of W by kTokens tokens, warp w at
-// (w % kRowWarps, w / kRowWarps). One block per work item (output tile and split of K); a band of kRaster token tiles is
-// walked row tile by row tile, so that what runs together reads few rows of X and of W.
+// (w % kRowWarps, w / kRowWarps). One block per work item (output tile and split of K); a band of kRaster token tiles
+// is walked row tile by row tile, so that what runs together reads few rows of X and of W.
 //
-// Stages: kStages of 64 columns each, W rows then X rows, a row in 128 bytes; its 16-byte chunk c lies at c ^ (row % 8), so
-// that the eight rows of an ldmatrix meet in no bank. Rows beyond N or M and columns beyond K are zeros.
-// Copies are 16 bytes where K is a multiple of 8, 4 bytes where it is even, and plain loads of 2 bytes otherwise.
+// Stages: kStages of 64 columns each, W rows then X rows, a row in 128 bytes; its 16-byte chunk c lies at c ^ (row %
+// 8), so that the eight rows of an ldmatrix meet in no bank. Rows beyond N or M and columns beyond K are zeros. Copies
+// are 16 bytes where K is a multiple of 8, 4 bytes where it is even, and plain loads of 2 bytes otherwise.
 //
-// Fragments of step s + 1 are read while step s multiplies. The tile is turned in shared memory at the end (over the ring),
-// so that stores are 16 bytes along a row of y; with split-K the last block of a tile adds the partial sums in order.
+// Fragments of step s + 1 are read while step s multiplies. The tile is turned in shared memory at the end (over the
+// ring), so that stores are 16 bytes along a row of y; with split-K the last block of a tile adds the partial sums in
+// order.
 #pragma once
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
@@ -61,8 +62,8 @@ LADDER_DEVICE DenseItem dense_item(u32 index, int m) {
   return item;
 }
 
-// Brings kRowsCopied rows of 64 columns from `source` (row-major, Config::kK columns) to `shared`. Rows from `rows` on and
-// columns beyond K become zeros.
+// Brings kRowsCopied rows of 64 columns from `source` (row-major, Config::kK columns) to `shared`. Rows from `rows` on
+// and columns beyond K become zeros.
 template <class Config, int kRowsCopied>
 LADDER_DEVICE void dense_copy_rows(u32 shared, const void* source, i64 first_row, int rows, int block) {
   constexpr u32 kThreads = DensePlan<Config>::kThreads;
@@ -70,7 +71,7 @@ LADDER_DEVICE void dense_copy_rows(u32 shared, const void* source, i64 first_row
   constexpr int kElements = Config::kK % 8 == 0 ? 8 : Config::kK % 2 == 0 ? 2 : 1;
   constexpr u32 kPerRow = 64 / kElements;
   constexpr u32 kCopies = kRowsCopied * kPerRow;
-#pragma unroll (kElements == 8 ? 8 : 4)
+#pragma unroll(kElements == 8 ? 8 : 4)
   for (u32 i = thread_id(); i < kCopies; i += kThreads) {
     const u32 row = i / kPerRow;
     const u32 column = i % kPerRow * kElements;
@@ -152,7 +153,8 @@ LADDER_DEVICE void dense_stage(u32 shared, u32 row, u32 token, const float (&sum
 template <class Config>
 LADDER_DEVICE void dense_store(u32 shared, const MatmulArguments& arguments, const DenseItem& item) {
   using Plan = DensePlan<Config>;
-  const int tokens = arguments.m - item.first_token < Config::kTokens ? arguments.m - item.first_token : Config::kTokens;
+  const int tokens =
+      arguments.m - item.first_token < Config::kTokens ? arguments.m - item.first_token : Config::kTokens;
   u8* const y = static_cast<u8*>(arguments.y) +
                 (static_cast<i64>(item.first_token) * Config::kN + item.first_row) * Plan::kOutputBytes;
   constexpr int kVector = Config::kN % (16 / Plan::kOutputBytes) == 0 ? 16 / Plan::kOutputBytes : 1;
@@ -190,8 +192,8 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
     dense_copy_rows<Config, Config::kRows>(shared + slot * Plan::kStageBytes, arguments.w, item.first_row, rows, block);
   };
   const auto copy_x = [&](int block, u32 slot) {
-    dense_copy_rows<Config, Config::kTokens>(shared + slot * Plan::kStageBytes + Plan::kWBytes, arguments.x, item.first_token,
-                                             tokens, block);
+    dense_copy_rows<Config, Config::kTokens>(shared + slot * Plan::kStageBytes + Plan::kWBytes, arguments.x,
+                                             item.first_token, tokens, block);
   };
 
   // Weights are constants and need not wait for the previous kernel. They belong to the first group of copies.

@@ -34,7 +34,8 @@ bool Fits(const WarpGroupShape& shape, const DeviceLimits& limits) {
          shape.tokens / 2 + 32 <= budget.launch;
 }
 
-absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, const Target& target, WarpGroupShape& shape) {
+absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, const Target& target,
+                  WarpGroupShape& shape) {
   if (absl::Status status = ReadShape(candidate, shape); !status.ok()) return status;
   const auto bad = [&](absl::string_view why) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
@@ -97,8 +98,7 @@ class DenseWgmmaSchedule final : public Schedule {
     WarpGroupShape shape;
     if (absl::Status status = Read(op, candidate, target, shape); !status.ok()) return status;
     LoweredKernel kernel;
-    kernel.launch =
-        WarpGroupLaunch(op, shape, target.limits, OtherBytes(op, shape) + shape.stages * StageBytes(shape));
+    kernel.launch = WarpGroupLaunch(op, shape, target.limits, OtherBytes(op, shape) + shape.stages * StageBytes(shape));
     kernel.launch.tensor_maps = {
         {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = shape.tokens, .swizzle_bytes = 128},
         {.operand = TensorOperand::kW,
@@ -119,19 +119,20 @@ class DenseWgmmaSchedule final : public Schedule {
     return kernel;
   }
 
-  double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate, const Target& target) const override {
+  double Predict(const NormalizedOperator& op, int64_t m, const Candidate& candidate,
+                 const Target& target) const override {
     WarpGroupShape shape;
     if (!Read(op, candidate, target, shape).ok()) return 1e12;
     const DeviceLimits& limits = target.limits;
     const double clock = limits.clock_ghz * 1e3;  // cycles per microsecond
     const double tiles = shape.groups * shape.row_tiles;
 
-    // One stage on one multiprocessor, in cycles: the slowest of what works at once. With both operands in shared memory a
-    // product also reads its 64 rows of W for every step, which short token tiles do not hide.
+    // One stage on one multiprocessor, in cycles: the slowest of what works at once. With both operands in shared
+    // memory a product also reads its 64 rows of W for every step, which short token tiles do not hide.
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * std::max(shape.tokens, 64) * kBlock * 2 / flops_per_cycle * shape.blocks;
     const double chain = 200.0;
-    const double cache_rate = 1.35 * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock;
+    const double cache_rate = 1.5 * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock;
     const double cache = static_cast<double>(StageBytes(shape)) * shape.blocks / cache_rate;
     const double stage = std::max({tensor, chain, cache}) + 0.1 * std::min(tensor, cache);
 
@@ -144,7 +145,8 @@ class DenseWgmmaSchedule final : public Schedule {
       finish += 1500 + part * (1 + shape.splits) / 48;
     }
     const double compute = rounds * (static_cast<double>(KBlocks(op)) / shape.splits * stage + finish) / clock;
-    const double in_flight = static_cast<double>(shape.stages - 1) * static_cast<double>(shape.rows()) * kBlock * 2 * shape.blocks;
+    const double in_flight =
+        static_cast<double>(shape.stages - 1) * static_cast<double>(shape.rows()) * kBlock * 2 * shape.blocks;
     const double busy = std::min(1.0, static_cast<double>(items) / limits.multiprocessors);
     const double memory = MemoryUs(limits, static_cast<double>(WeightBytes(op) + ActivationBytes(op, m))) /
                           std::min(0.92, LatencyEfficiency(limits, in_flight) * busy);

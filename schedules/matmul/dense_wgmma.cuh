@@ -1,15 +1,16 @@
-// fp16/bf16 weights as they are (row-major N x K) through the warp group matrix instruction with both operands in shared
-// memory: D^T = W X^T. sm_90a.
+// fp16/bf16 weights as they are (row-major N x K) through the warp group matrix instruction with both operands in
+// shared memory: D^T = W X^T. sm_90a.
 //
-// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it can
-// give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group holds kRowTiles
-// tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over TileWalk's work items.
+// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it
+// can give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group
+// holds kRowTiles tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over
+// TileWalk's work items.
 //
-// Stages: a ring of kStages, each with 64 columns of K, both operands written by TMA with the 128-byte swizzle and zeros
-// beyond their tensors: x, kTokens rows of 128 bytes, then w, all rows of the block tile.
-// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has multiplied it.
-// A math group issues a stage's products as one group and waits only for those of the stage before, which it then releases:
-// one stage's products are always in flight.
+// Stages: a ring of kStages, each with 64 columns of K, both operands written by TMA with the 128-byte swizzle and
+// zeros beyond their tensors: x, kTokens rows of 128 bytes, then w, all rows of the block tile. full[stage] completes
+// when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has multiplied it. A math group
+// issues a stage's products as one group and waits only for those of the stage before, which it then releases: one
+// stage's products are always in flight.
 #pragma once
 #include "ladder/wgmma_instruction.cuh"
 #include "schedules/device/wgmma.cuh"
@@ -60,8 +61,8 @@ LADDER_DEVICE void dense_wgmma_produce(const MatmulTmaArguments& arguments, u32 
         barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
         copy_w(ring.stage, work, block);
       }
-      copy_tensor_2d(base + ring.stage * Plan::kXBytes, &arguments.x_map, base + Plan::kFull + ring.stage * 8, block * 64,
-                     work.first_token);
+      copy_tensor_2d(base + ring.stage * Plan::kXBytes, &arguments.x_map, base + Plan::kFull + ring.stage * 8,
+                     block * 64, work.first_token);
       ring.advance();
     }
   }
@@ -109,7 +110,8 @@ LADDER_DEVICE void dense_wgmma_multiply(const MatmulArguments& arguments, u32 ba
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) wgmma_settle(acc[t]);
     if (lane_id() == 0) barrier_arrive(previous_empty);
-    finish_item<Config>(acc, arguments, work, group, base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
+    finish_item<Config>(acc, arguments, work, group,
+                        base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
   }
 }
 

@@ -51,16 +51,13 @@ std::vector<std::pair<std::string, int64_t>> ShapeParameters(const WarpGroupShap
           {"splits", shape.splits}, {"raster", shape.raster}, {"blocks", shape.blocks}};
 }
 
-std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupShape& shape, const DeviceLimits& limits) {
+std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupShape& shape,
+                                                               const DeviceLimits& limits) {
   const RegisterBudget budget = BudgetFor(shape, limits);
-  return {{"kTokens", shape.tokens},
-          {"kMathGroups", shape.groups},
-          {"kRowTiles", shape.row_tiles},
-          {"kStages", shape.stages},
-          {"kSplits", shape.splits},
-          {"kRaster", shape.raster},
-          {"kMathRegisters", budget.math},
-          {"kProducerRegisters", budget.producer}};
+  return {{"kTokens", shape.tokens},       {"kMathGroups", shape.groups},
+          {"kRowTiles", shape.row_tiles},  {"kStages", shape.stages},
+          {"kSplits", shape.splits},       {"kRaster", shape.raster},
+          {"kMathRegisters", budget.math}, {"kProducerRegisters", budget.producer}};
 }
 
 RegisterBudget BudgetFor(const WarpGroupShape& shape, const DeviceLimits& limits) {
@@ -80,8 +77,8 @@ int64_t StagingBytes(const WarpGroupShape& shape, DataType out) {
   return shape.groups * (128 / Bytes(out)) * (64 * Bytes(out) + 16);
 }
 
-int FitStages(const WarpGroupShape& shape, const DeviceLimits& limits, int64_t stage_bytes, int64_t other_bytes, int least,
-              int most) {
+int FitStages(const WarpGroupShape& shape, const DeviceLimits& limits, int64_t stage_bytes, int64_t other_bytes,
+              int least, int most) {
   const int64_t share = std::min(limits.shared_bytes_per_block,
                                  limits.shared_bytes_per_multiprocessor / shape.blocks - kReservedSharedBytes);
   const int64_t stages = (share - other_bytes) / stage_bytes;

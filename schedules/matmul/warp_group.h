@@ -23,9 +23,9 @@ struct WarpGroupShape {
   int groups = 0;     // math warp groups
   int row_tiles = 0;  // of 64 rows of W, per math group
   int stages = 0;
-  int splits = 1;     // of K
-  int raster = 8;     // token tiles per band
-  int blocks = 1;     // per multiprocessor
+  int splits = 1;  // of K
+  int raster = 8;  // token tiles per band
+  int blocks = 1;  // per multiprocessor
 
   int threads() const { return 128 * (groups + 1); }
   int64_t rows() const { return int64_t{64} * groups * row_tiles; }
@@ -33,7 +33,8 @@ struct WarpGroupShape {
   int64_t TilesOfM(int64_t m) const { return (m + tokens - 1) / tokens; }
 };
 
-// The shape's own parameters of a candidate ("tokens", "groups", ...). InvalidArgument if one is missing or out of range.
+// The shape's own parameters of a candidate ("tokens", "groups", ...). InvalidArgument if one is missing or out of
+// range.
 absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape);
 // The value of an integer parameter. InvalidArgument if it is missing or outside [low, high].
 absl::Status ReadParameter(const Candidate& candidate, absl::string_view name, int64_t low, int64_t high, int& value);
@@ -59,16 +60,16 @@ inline constexpr int kOtherRegisters = 40;
 // Bytes of shared memory in which the output of all math groups is turned.
 int64_t StagingBytes(const WarpGroupShape& shape, DataType out);
 // Most stages, up to `most`, whose total fits the shape's share of shared memory; 0 if fewer than `least` do.
-int FitStages(const WarpGroupShape& shape, const DeviceLimits& limits, int64_t stage_bytes, int64_t other_bytes, int least,
-              int most);
+int FitStages(const WarpGroupShape& shape, const DeviceLimits& limits, int64_t stage_bytes, int64_t other_bytes,
+              int least, int most);
 
 // Token tiles worth trying for m rows: multiples of 8, at most `most`.
 std::vector<int> TokenTiles(int64_t m, int most);
 // Splits of K worth trying: 1 unless tiles fill the places badly, then the two that fill them best, each split keeping
 // at least four k blocks.
 std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks);
-// Token tiles per band that let `places` blocks read the fewest bytes: a column of X costs x_bytes per token tile, one of
-// W w_bytes per row tile.
+// Token tiles per band that let `places` blocks read the fewest bytes: a column of X costs x_bytes per token tile, one
+// of W w_bytes per row tile.
 int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes);
 
 // Share of the places' time spent on whole items: items over (rounds * places).

@@ -1,22 +1,26 @@
 // Quantised weights through the warp group matrix instruction: D^T = W X^T with the weights decoded into registers as
 // operand A and the activations in shared memory as operand B. sm_90a.
 //
-// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it can
-// give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group holds kRowTiles
-// tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over TileWalk's work items.
+// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it
+// can give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group
+// holds kRowTiles tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over
+// TileWalk's work items.
 //
 // Stages: a ring of kStages, each with 64 columns of K:
 //   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond M and K
-//   w      one packed 64 x 64 block (2,048 bytes) per row tile; lane l of warp v reads bytes 16 * (32v + l), its four k16 steps
-//   scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch; zero likewise
-// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has multiplied it.
+//   w      one packed 64 x 64 block (2,048 bytes) per row tile; lane l of warp v reads bytes 16 * (32v + l), its four
+//   k16 steps scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch; zero
+//   likewise
+// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has
+// multiplied it.
 //
 // Main loop of a math group: decode kSteps k16 steps into one of two register sets, issue their products, and wait only
 // for the products before those, which frees the other set. So the decode of a step overlaps the product of the one
-// before it, across stages too: a stage is released one product late and the pipeline drains at the end of an item only.
+// before it, across stages too: a stage is released one product late and the pipeline drains at the end of an item
+// only.
 //
-// Scales: kScaleInWeights multiplies them into the decoded weights; otherwise they multiply fp32 sums at the end of each
-// group (kPart sums beside the total), or once at the end where there is one group.
+// Scales: kScaleInWeights multiplies them into the decoded weights; otherwise they multiply fp32 sums at the end of
+// each group (kPart sums beside the total), or once at the end where there is one group.
 #pragma once
 #include "ladder/wgmma_instruction.cuh"
 #include "schedules/device/wgmma.cuh"
@@ -34,17 +38,21 @@ struct WgmmaPlan {
   static constexpr int kGroups = Config::kK / Config::kGroup;  // of scales
   // 64 columns lie within one group, or touch as many as this.
   static constexpr bool kOneFactor = kGroups == 1 || Config::kGroup % 64 == 0;
-  static constexpr int kFactorRows = kOneFactor ? 1 : 64 % Config::kGroup == 0 ? 64 / Config::kGroup : 62 / Config::kGroup + 2;
+  static constexpr int kFactorRows = kOneFactor                 ? 1
+                                     : 64 % Config::kGroup == 0 ? 64 / Config::kGroup
+                                                                : 62 / Config::kGroup + 2;
   static constexpr bool kAtEnd = !Config::kScaleInWeights && kGroups == 1;
   static constexpr bool kAtGroupEnds = !Config::kScaleInWeights && kGroups > 1;
   // With all four steps in one product, stages go in pairs so that register sets alternate by constants.
   using Walk = TileWalk<Config, Config::kSteps == 4 ? 2 : 1>;
   static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
-  static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale, "rescale zeros are not multiplied by the scale");
+  static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale,
+                "rescale zeros are not multiplied by the scale");
 
   static constexpr u32 kScaleRowBytes = 128;
-  static constexpr u32 kZeroRowBytes =
-      Config::kZeros == Zeros::kNone ? 0 : Config::kZeros == Zeros::kQuantized ? 32 : 128;
+  static constexpr u32 kZeroRowBytes = Config::kZeros == Zeros::kNone        ? 0
+                                       : Config::kZeros == Zeros::kQuantized ? 32
+                                                                             : 128;
   static constexpr u32 kXBytes = Config::kTokens * 128;
   static constexpr u32 kWBytes = kTiles * 2048;
   static constexpr u32 kScaleBytes = kTiles * kFactorRows * kScaleRowBytes;
@@ -69,26 +77,31 @@ struct WgmmaPlan {
   }
 };
 
-// The weights, scales and zeros of one stage. The last row tile stands in for those beyond N; its rows are dropped later.
+// The weights, scales and zeros of one stage. The last row tile stands in for those beyond N; its rows are dropped
+// later.
 template <class Config>
 LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u32 stage, int first_row, int block) {
   using Plan = WgmmaPlan<Config>;
   const u32 full = base + Plan::kFull + stage * 8;
   const int rows = Plan::factor_rows(block);
   const int group = Plan::first_group(block);
-  barrier_arrive_expect(full, Plan::kXBytes + Plan::kWBytes + Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
+  barrier_arrive_expect(
+      full, Plan::kXBytes + Plan::kWBytes + Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
 #pragma unroll
   for (int t = 0; t < Plan::kTiles; t++) {
     int tile = first_row / 64 + t;
     if (tile >= Plan::kTilesOfN) tile = Plan::kTilesOfN - 1;
     copy_bulk(base + Plan::kW + stage * Plan::kWBytes + t * 2048,
-              static_cast<const u8*>(arguments.w) + (static_cast<i64>(tile) * Plan::kKBlocks + block) * 2048, 2048, full);
+              static_cast<const u8*>(arguments.w) + (static_cast<i64>(tile) * Plan::kKBlocks + block) * 2048, 2048,
+              full);
     const i64 factor = static_cast<i64>(tile) * Plan::kGroups + group;
     copy_bulk_keep(base + Plan::kScale + stage * Plan::kScaleBytes + t * Plan::kFactorRows * Plan::kScaleRowBytes,
-                   static_cast<const u8*>(arguments.scale) + factor * Plan::kScaleRowBytes, rows * Plan::kScaleRowBytes, full);
+                   static_cast<const u8*>(arguments.scale) + factor * Plan::kScaleRowBytes, rows * Plan::kScaleRowBytes,
+                   full);
     if constexpr (Plan::kZeroRowBytes != 0) {
       copy_bulk_keep(base + Plan::kZero + stage * Plan::kZeroBytes + t * Plan::kFactorRows * Plan::kZeroRowBytes,
-                     static_cast<const u8*>(arguments.zero) + factor * Plan::kZeroRowBytes, rows * Plan::kZeroRowBytes, full);
+                     static_cast<const u8*>(arguments.zero) + factor * Plan::kZeroRowBytes, rows * Plan::kZeroRowBytes,
+                     full);
     }
   }
 }
@@ -138,8 +151,8 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   using Compute = typename Config::Compute;
   constexpr int kRowTiles = Config::kRowTiles;
   constexpr int kSteps = Config::kSteps;
-  constexpr int kChunks = 4 / kSteps;             // products (commit groups) of one stage
-  constexpr int kUnroll = kChunks == 1 ? 2 : 1;   // stages per turn; both divide what an item has
+  constexpr int kChunks = 4 / kSteps;            // products (commit groups) of one stage
+  constexpr int kUnroll = kChunks == 1 ? 2 : 1;  // stages per turn; both divide what an item has
   constexpr int kValues = Config::kTokens / 2;
   constexpr int kBlocksPerGroup = Plan::kOneFactor && Plan::kGroups > 1 ? Config::kGroup / 64 : 1;
   const u32 thread = thread_id() & 127;
@@ -184,7 +197,8 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
         bool starts_group = false;
         if constexpr (Plan::kAtGroupEnds) {
           starts_group = until_group_end == 0;
-          if (starts_group) until_group_end = block == work.k_begin ? kBlocksPerGroup - block % kBlocksPerGroup : kBlocksPerGroup;
+          if (starts_group)
+            until_group_end = block == work.k_begin ? kBlocksPerGroup - block % kBlocksPerGroup : kBlocksPerGroup;
           until_group_end--;
         }
 #pragma unroll
@@ -197,7 +211,8 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
             for (int t = 0; t < kRowTiles; t++) {
               if constexpr (!Plan::kOneFactor) {
                 // The group of this step among those brought; beyond K the last one serves, as x is zero there.
-                int line = static_cast<int>((static_cast<i64>(block) * 64 + 16 * step) / Config::kGroup) - Plan::first_group(block);
+                int line = static_cast<int>((static_cast<i64>(block) * 64 + 16 * step) / Config::kGroup) -
+                           Plan::first_group(block);
                 const int rows = Plan::factor_rows(block);
                 if (line >= rows) line = rows - 1;
                 const u32 at = (first_tile + t) * Plan::kFactorRows + line;
@@ -271,7 +286,8 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
         }
       }
     }
-    finish_item<Config>(acc, arguments, work, group, base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
+    finish_item<Config>(acc, arguments, work, group,
+                        base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
   }
 }
 

@@ -1,5 +1,5 @@
-// Packed 4-bit codes to the A fragment of one k16 step, with every zero mode, for kernels whose scales wait in shared memory.
-// Rows of a lane: index r = 0, 1 is row lane / 4 + 8r of the warp's 16.
+// Packed 4-bit codes to the A fragment of one k16 step, with every zero mode, for kernels whose scales wait in shared
+// memory. Rows of a lane: index r = 0, 1 is row lane / 4 + 8r of the warp's 16.
 #pragma once
 #include "schedules/device/decode.cuh"
 
@@ -21,8 +21,8 @@ struct RowFactors {
   u32 zero[2];
 };
 
-// Reads the factors of one 64-row tile and one group. `scale` and `zero`: shared addresses of the tile's 64 scales and of
-// its 64 zeros (32 bytes of nibbles when quantized); `row`: 16 * warp + lane / 4.
+// Reads the factors of one 64-row tile and one group. `scale` and `zero`: shared addresses of the tile's 64 scales and
+// of its 64 zeros (32 bytes of nibbles when quantized); `row`: 16 * warp + lane / 4.
 template <class Config>
 LADDER_DEVICE void load_row_factors(u32 scale, u32 zero, u32 row, RowFactors& factors) {
   if constexpr (Config::kZeros == Zeros::kQuantized) {
@@ -45,8 +45,8 @@ LADDER_DEVICE float row_scale(const RowFactors& factors, int r) {
   return to_float(typename Config::Scale{}, factors.scale[r] & 0xffffu);
 }
 
-// (q - z) * s, or the like, of one pair when scale and compute types differ: in fp32, rounded once at the end (twice where
-// a difference with a fractional zero is scaled: u_dec and u_scale).
+// (q - z) * s, or the like, of one pair when scale and compute types differ: in fp32, rounded once at the end (twice
+// where a difference with a fractional zero is scaled: u_dec and u_scale).
 template <class Config, bool kScaled>
 LADDER_DEVICE u32 finish_pair_mixed(u32 pair, const RowFactors& factors, int r) {
   using Compute = typename Config::Compute;
@@ -76,7 +76,8 @@ LADDER_DEVICE void decode_fragment(u32 word, const RowFactors& factors, u32 (&a)
   } else if constexpr (Config::kZeros == Zeros::kQuantized) {
     decode_integer4<Compute>(word, factors.zero, a);
   } else {
-    const u32 offset[2] = {magic_offset<Compute>(Config::Weight::kOffset), magic_offset<Compute>(Config::Weight::kOffset)};
+    const u32 offset[2] = {magic_offset<Compute>(Config::Weight::kOffset),
+                           magic_offset<Compute>(Config::Weight::kOffset)};
     decode_integer4<Compute>(word, offset, a);
   }
   constexpr bool kFractional = Config::kZeros == Zeros::kOriginal || Config::kZeros == Zeros::kRescale;

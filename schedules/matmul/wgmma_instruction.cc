@@ -23,8 +23,7 @@ std::string WgmmaInstructionHeader(WgmmaSource source, DataType compute, int n) 
   const int b = a + (registers ? 4 : 1);
   const std::string a_text = registers ? absl::StrCat("{", Operands(a, 4), "}") : Operands(a, 1);
   const std::string a_parameter = registers ? "const u32 (&a)[4]" : "u64 a_descriptor";
-  const std::string a_inputs =
-      registers ? R"("r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]))" : R"("l"(a_descriptor))";
+  const std::string a_inputs = registers ? R"("r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]))" : R"("l"(a_descriptor))";
   std::string outputs;
   for (int i = 0; i < accumulators; ++i) absl::StrAppend(&outputs, i == 0 ? "" : ", ", "\"+f\"(acc[", i, "])");
 

@@ -1,6 +1,7 @@
-// What the warp group schedules share around their main loops: the walk over work items, the ring of stages, the split-K
-// sum and the store. Products are D^T = W X^T: a math group holds kRowTiles tiles of 64 rows of W by kTokens tokens, and
-// acc[t][4j + i] of lane l in warp w is row 64t + 16w + l / 4 + 8 * (i >> 1), token 8j + 2 * (l % 4) + (i & 1).
+// What the warp group schedules share around their main loops: the walk over work items, the ring of stages, the
+// split-K sum and the store. Products are D^T = W X^T: a math group holds kRowTiles tiles of 64 rows of W by kTokens
+// tokens, and acc[t][4j + i] of lane l in warp w is row 64t + 16w + l / 4 + 8 * (i >> 1), token 8j + 2 * (l % 4) + (i &
+// 1).
 #pragma once
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
@@ -22,16 +23,16 @@ struct RingPosition {
 
 // One work item: an output tile and a range of k blocks of 64.
 struct WorkItem {
-  u32 tile;        // index of the output tile, in walking order
+  u32 tile;  // index of the output tile, in walking order
   int first_token;
-  int first_row;   // of W, for the whole thread block
+  int first_row;  // of W, for the whole thread block
   int split;
   int k_begin, k_end;  // in blocks of 64 columns
 };
 
 // Work items of a persistent grid: the splits of a tile follow each other (they run together and meet in L2), tiles run
-// through bands of kRaster token tiles so that what runs together reads few rows of X and of W. Splits begin at multiples of
-// kBlockStep blocks. The host keeps the number of items below 2^31 and gives every split a block at least.
+// through bands of kRaster token tiles so that what runs together reads few rows of X and of W. Splits begin at
+// multiples of kBlockStep blocks. The host keeps the number of items below 2^31 and gives every split a block at least.
 template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
@@ -41,7 +42,8 @@ struct TileWalk {
   u32 tiles_m;
   u32 items;
   LADDER_DEVICE explicit TileWalk(int m)
-      : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens), items(tiles_m * kTilesN * Config::kSplits) {}
+      : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens),
+        items(tiles_m * kTilesN * Config::kSplits) {}
 
   LADDER_DEVICE WorkItem item(u32 index) const {
     WorkItem work;
@@ -54,7 +56,8 @@ struct TileWalk {
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
     work.first_row = static_cast<int>(within / width) * kRows;
     constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
-    static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096, "every split works");
+    static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
+                  "every split works");
     work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
     work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
     return work;
@@ -75,10 +78,12 @@ struct RegisterSums {
   }
 };
 
-// From the partial sums of all splits, added in the order of the splits, so that a result never depends on who came last.
+// From the partial sums of all splits, added in the order of the splits, so that a result never depends on who came
+// last.
 template <class Config>
 struct SplitSums {
-  static constexpr int kUnroll = 2;
+  // 16 loads at once hide the cache's latency and fit the registers that the accumulators have left.
+  static constexpr int kUnroll = Config::kSplits >= 16 ? 1 : 16 / Config::kSplits;
   static constexpr i64 kTileBytes = static_cast<i64>(Config::kTokens / 2) * 128 * 4;  // of one row tile of one group
   static constexpr i64 kSplitBytes = kTileBytes * Config::kRowTiles * Config::kMathGroups;
   const u8* parts;  // of split 0 and this row tile and thread
@@ -94,16 +99,18 @@ struct SplitSums {
   }
 };
 
-// Split-K: every split of a tile writes its partial sums, as [tile][split][group][row tile][quad][thread][4] so that a warp's
-// accesses are contiguous; the last to arrive adds them up. Returns true in the group that came last, with `parts` pointing at
-// what SplitSums wants for row tile 0. Each group has a counter of its own, kept zero between launches. `flag`: 4 bytes of
-// shared memory of this group.
+// Split-K: every split of a tile writes its partial sums, as [tile][split][group][row tile][quad][thread][4] so that a
+// warp's accesses are contiguous; the last to arrive adds them up. Returns true in the group that came last, with
+// `parts` pointing at what SplitSums wants for row tile 0. Each group has a counter of its own, kept zero between
+// launches. `flag`: 4 bytes of shared memory of this group.
 template <class Config>
-LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], const MatmulArguments& arguments,
-                                const WorkItem& work, u32 group, u32 flag, u8*& parts) {
+LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kTokens / 2],
+                                const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 flag,
+                                u8*& parts) {
   using Sums = SplitSums<Config>;
   const u32 thread = thread_id() & 127;
-  u8* const counter = static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
+  u8* const counter =
+      static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
   parts = static_cast<u8*>(arguments.workspace) + kCounterBytes + work.tile * Config::kSplits * Sums::kSplitBytes +
           group * Config::kRowTiles * Sums::kTileBytes + thread * 16;
   u8* const mine = parts + work.split * Sums::kSplitBytes;
@@ -169,48 +176,48 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
   }
 }
 
-// y = sums + bias for 64 rows of W by kTokens tokens, turned in shared memory so that stores are 16 bytes along a row of y.
-// Called by a whole math group; what lies beyond M or N is dropped.
-template <class Config, class Sums>
-LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& arguments, int first_token, int first_row, u32 group,
-                              u32 staging) {
+// y = sums + bias for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are 16
+// bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a loop:
+// were it not unrolled, the accumulators would move to memory.
+template <class Config, int kFirst, class Sums>
+LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& arguments, int first_token, int first_row,
+                              u32 group, u32 staging, float bias0, float bias1) {
   using Output = typename Config::Output;
   using Shape = Staging<Output>;
+  constexpr int kLeft = Config::kTokens - kFirst;
+  constexpr int kChunk = kLeft < Shape::kChunk ? kLeft : Shape::kChunk;
   const u32 thread = thread_id() & 127;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);  // and row + 8
-  const float bias[2] = {load_bias<Config>(arguments.bias, first_row + static_cast<int>(row)),
-                         load_bias<Config>(arguments.bias, first_row + static_cast<int>(row) + 8)};
+  const int tokens = arguments.m - first_token - kFirst;
+  if (tokens <= 0) return;  // the same in all threads
+  math_group_sync(group);   // the staging area has been read
+#pragma unroll(Sums::kUnroll)
+  for (int j = 0; j < kChunk / 8; j++) {
+    float sums[4];
+    source.quad(kFirst / 8 + j, sums);
 #pragma unroll
-  for (int chunk = 0; chunk < Config::kTokens; chunk += Shape::kChunk) {
-    if (first_token + chunk >= arguments.m) return;  // the same in all threads
-    math_group_sync(group);                          // the staging area has been read
-    const int chunk_tokens = Config::kTokens - chunk < Shape::kChunk ? Config::kTokens - chunk : Shape::kChunk;
-#pragma unroll (Sums::kUnroll)
-    for (int j = 0; j < chunk_tokens / 8; j++) {
-      float sums[4];
-      source.quad(chunk / 8 + j, sums);
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        const float value = sums[i] + bias[i >> 1];
-        const u32 address =
-            staging + (8 * j + 2 * (thread & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
-        if constexpr (Shape::kBytes == 4) {
-          store_shared_f32(address, value);
-        } else {
-          store_shared_u16(address, output_bits(Output{}, value));
-        }
+    for (int i = 0; i < 4; i++) {
+      const float value = sums[i] + (i < 2 ? bias0 : bias1);
+      const u32 address =
+          staging + (8 * j + 2 * (thread & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
+      if constexpr (Shape::kBytes == 4) {
+        store_shared_f32(address, value);
+      } else {
+        store_shared_u16(address, output_bits(Output{}, value));
       }
     }
-    math_group_sync(group);
-    const int left = arguments.m - first_token - chunk;
-    store_staged<Config>(staging, arguments.y, first_token + chunk, left < chunk_tokens ? left : chunk_tokens, first_row);
+  }
+  math_group_sync(group);
+  store_staged<Config>(staging, arguments.y, first_token + kFirst, tokens < kChunk ? tokens : kChunk, first_row);
+  if constexpr (kFirst + kChunk < Config::kTokens) {
+    store_tile<Config, kFirst + kChunk>(source, arguments, first_token, first_row, group, staging, bias0, bias1);
   }
 }
 
 // The end of a work item: the split-K sum by the group that came last, and the store.
 template <class Config>
-LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], const MatmulArguments& arguments,
-                               const WorkItem& work, u32 group, u32 staging) {
+LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTokens / 2],
+                               const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 staging) {
   u8* parts = nullptr;
   if constexpr (Config::kSplits > 1) {
     if (!share_splits<Config>(acc, arguments, work, group, staging, parts)) return;
@@ -218,11 +225,15 @@ LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTo
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
     const int first_row = work.first_row + static_cast<int>(group * Config::kRowTiles + t) * 64;
+    const int row = first_row + static_cast<int>((thread_id() & 127) / 32 * 16 + lane_id() / 4);
+    const float bias0 = load_bias<Config>(arguments.bias, row);
+    const float bias1 = load_bias<Config>(arguments.bias, row + 8);
     if constexpr (Config::kSplits > 1) {
-      store_tile<Config>(SplitSums<Config>{parts + t * SplitSums<Config>::kTileBytes}, arguments, work.first_token, first_row,
-                         group, staging);
+      store_tile<Config, 0>(SplitSums<Config>{parts + t * SplitSums<Config>::kTileBytes}, arguments, work.first_token,
+                            first_row, group, staging, bias0, bias1);
     } else {
-      store_tile<Config>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging);
+      store_tile<Config, 0>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging, bias0,
+                            bias1);
     }
   }
 }
