@@ -39,7 +39,7 @@ def folders_without_readme(root):
             continue
         # So are folders that exist only to spell an include path (proto/ladder/tune/v1).
         parent = os.path.join(root, os.path.dirname(folder))
-        if folder != "." and not any(entry.is_file() for entry in os.scandir(parent)):
+        if folder != "." and not any(os.path.isfile(os.path.join(parent, name)) for name in os.listdir(parent)):
             continue
         if "README.md" not in files:
             yield f"{folder}/README.md: missing; say what the folder owns, what it may include and where to start"
