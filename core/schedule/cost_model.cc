@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "core/layout/packed_layout.h"
@@ -13,6 +14,7 @@ constexpr int64_t kReservedSharedBytes = 1024;  // the driver's share of every b
 constexpr double kIssuePerClock = 4 * 0.8;
 constexpr double kIntegerPerClock = 2 * 0.9;
 constexpr double kLatencyUs = 0.75;  // of device memory under load
+constexpr double kReachable = 0.93;  // of the read rate, by a kernel that does other things too
 
 double PerClockUs(const DeviceLimits& limits, double count, double per_clock) {
   return count / (per_clock * std::max(1, limits.multiprocessors) * limits.clock_ghz * 1e3);
@@ -63,7 +65,8 @@ double CacheUs(const DeviceLimits& limits, double bytes) { return MemoryUs(limit
 
 double LatencyEfficiency(const DeviceLimits& limits, double bytes_in_flight) {
   const double needed = limits.read_gb_per_s * 1e3 * kLatencyUs / std::max(1, limits.multiprocessors);
-  return bytes_in_flight / (bytes_in_flight + 0.25 * needed + 0.5 * std::max(0.0, needed - bytes_in_flight));
+  // Between the two regimes: what is asked for comes after the latency, or at the memory's rate.
+  return kReachable * std::pow(std::pow(needed / std::max(1.0, bytes_in_flight), 3) + 1, -1.0 / 3);
 }
 
 double WaveQuantisation(double blocks, double places) {
@@ -90,13 +93,19 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
 }
 
 std::vector<Candidate> KeepFastest(const Schedule& schedule, const NormalizedOperator& op, int64_t m,
-                                   const Target& target, std::vector<Candidate> candidates, size_t limit) {
+                                   const Target& target, std::vector<Candidate> candidates, const KeepRule& rule) {
   std::vector<std::pair<double, size_t>> order;
   order.reserve(candidates.size());
   for (size_t i = 0; i < candidates.size(); i++) order.emplace_back(schedule.Predict(op, m, candidates[i], target), i);
   std::sort(order.begin(), order.end());
+  std::map<std::vector<int64_t>, size_t> taken;
   std::vector<Candidate> kept;
-  for (size_t i = 0; i < order.size() && i < limit; i++) kept.push_back(std::move(candidates[order[i].second]));
+  for (const auto& [predicted, i] : order) {
+    if (kept.size() == rule.limit) break;
+    std::vector<int64_t> family;
+    for (const absl::string_view name : rule.family) family.push_back(candidates[i][name]);
+    if (taken[family]++ < rule.per_family) kept.push_back(std::move(candidates[i]));
+  }
   return kept;
 }
 

@@ -5,8 +5,10 @@
 #define LADDER_CORE_SCHEDULE_COST_MODEL_H_
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "core/operator/operator.h"
 #include "core/schedule/candidate.h"
 #include "core/schedule/schedule.h"
@@ -57,9 +59,21 @@ struct DecodeCost {
 };
 DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights);
 
-// The `limit` candidates that `schedule` predicts to be fastest, fastest first; ties in the order given.
+// The `limit` candidates that `schedule` predicts to be fastest, fastest first; ties in the order given. Of a family -
+// candidates that agree in the parameters `family` names - at most `per_family`: predictions differ least inside a
+// family, and what they get wrong is found by measuring others.
+struct KeepRule {
+  size_t limit = 60;
+  std::vector<absl::string_view> family;
+  size_t per_family = 60;
+};
 std::vector<Candidate> KeepFastest(const Schedule& schedule, const NormalizedOperator& op, int64_t m,
-                                   const Target& target, std::vector<Candidate> candidates, size_t limit);
+                                   const Target& target, std::vector<Candidate> candidates, const KeepRule& rule);
+// The same for one big family.
+inline std::vector<Candidate> KeepFastest(const Schedule& schedule, const NormalizedOperator& op, int64_t m,
+                                          const Target& target, std::vector<Candidate> candidates, size_t limit) {
+  return KeepFastest(schedule, op, m, target, std::move(candidates), KeepRule{limit, {}, limit});
+}
 
 }  // namespace ladder
 

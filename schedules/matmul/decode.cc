@@ -23,6 +23,8 @@ constexpr int64_t kFlagBytes = 16;
 // Above this the warps' partial sums lie over x, at the price of a barrier: the block would cost occupancy.
 constexpr int64_t kSeparateSumsBytes = 40 * 1024;
 constexpr int64_t kMaxCounters = kCounterBytes / 4;
+// One multiprocessor takes in at most this many times its share of the memory rate.
+constexpr double kIntakeShare = 1.7;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -76,7 +78,7 @@ struct Plan {
     shared_bytes =
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
-    registers = static_cast<int>(38 + loads * row_tiles * (4 * unit + planes * segments) +
+    registers = static_cast<int>(24 + loads * row_tiles * (4 * unit + planes * segments) +
                                  row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
   }
 
@@ -119,7 +121,9 @@ class DecodeSchedule final : public Schedule {
   }
 
   std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const override {
-    return KeepFastest(*this, op, m, target, All(op, m, target), kMaxCandidates);
+    return KeepFastest(
+        *this, op, m, target, All(op, m, target),
+        {.limit = kMaxCandidates, .family = {"row_tiles", "row_warps", "warps", "splits"}, .per_family = 4});
   }
 
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
@@ -170,15 +174,18 @@ class DecodeSchedule final : public Schedule {
     const int fitting = Resident(plan, limits);
     const double blocks = static_cast<double>(plan.tiles * plan.splits);
     const double processors = std::max(1, limits.multiprocessors);
-    const double resident = std::min<double>(fitting, std::ceil(blocks / processors));
 
-    // Weights stream from memory; what is in flight hides its latency.
+    // The busiest multiprocessor's work over the average.
+    const double share = std::ceil(blocks / processors) * processors / blocks;
+
+    // Weights stream from memory; what is in flight hides its latency, and one multiprocessor takes in only so much.
     const double turns = static_cast<double>(plan.units_per_split) / static_cast<double>(plan.warps);
-    const double in_flight = resident * static_cast<double>(plan.threads / 32) * 512 *
-                             static_cast<double>(plan.row_tiles * plan.unit) *
-                             std::min<double>(static_cast<double>(plan.loads), std::max(1.0, turns));
+    const double in_flight = std::min(blocks / processors, static_cast<double>(fitting)) *
+                             static_cast<double>(plan.threads / 32 * 512 * plan.row_tiles * plan.unit) *
+                             std::min(static_cast<double>(plan.loads), std::max(1.0, turns));
     const double bytes = static_cast<double>(WeightBytes(op) + ActivationBytes(op, m));
-    const double memory = MemoryUs(limits, bytes) / LatencyEfficiency(limits, in_flight);
+    const double memory =
+        MemoryUs(limits, bytes) * std::max(1 / LatencyEfficiency(limits, in_flight), share / kIntakeShare);
     // Every block reads its slice of x, and split sums travel twice.
     const double x_traffic = blocks * static_cast<double>(m * plan.units_per_split * plan.unit * 128);
     const double sums_traffic =
@@ -192,21 +199,23 @@ class DecodeSchedule final : public Schedule {
     const double scaling = static_cast<double>(plan.segments) / static_cast<double>(4 * plan.unit);  // per fragment
     const double per_fragment =
         decode.instructions + tokens + tokens / (2 * row_tiles) + scaling * (8 + 4 * tokens) + 1.5;
-    const double issue = IssueUs(limits, fragments * per_fragment);
-    const double integer = IntegerUs(limits, fragments * (decode.integer + scaling * 4 + 1));
-    const double shared = SharedUs(limits, fragments * (decode.wavefronts + 2 * tokens / row_tiles));
+    const double issue = share * IssueUs(limits, fragments * per_fragment);
+    const double integer = share * IntegerUs(limits, fragments * (decode.integer + scaling * 4 + 1));
+    const double shared = share * SharedUs(limits, fragments * (decode.wavefronts + 2 * tokens / row_tiles));
 
     // Warps without a full share of turns, and the last round of blocks.
     const double turn_quantisation = std::ceil(turns) / turns;
     const double waves = WaveQuantisation(blocks, processors * fitting);
-    const double imbalance = 0.5 + 0.5 * waves * turn_quantisation;
+    const double imbalance = 0.7 + 0.3 * waves * turn_quantisation;
     const double stream =
         std::max({memory, cache, issue, integer, shared}) * imbalance + 0.15 * (memory + issue + integer + shared) / 4;
     // Start of a block: x, the table; its end: reduction. Other resident blocks hide most of it, the first does not.
     const double rounds = std::ceil(blocks / (processors * fitting));
-    const double start = 0.6 + 0.2 * static_cast<double>(plan.warps) / 16 + (plan.pair_table != 0 ? 0.3 : 0);
+    const double staging =
+        CacheUs(limits, static_cast<double>(m * plan.units_per_split * plan.unit * 128) * processors) / kIntakeShare;
+    const double start = 0.6 + staging + 0.05 * static_cast<double>(plan.warps) / 16 + (plan.pair_table != 0 ? 0.3 : 0);
     const double splits = plan.splits > 1 ? 0.8 + 0.05 * static_cast<double>(plan.splits) : 0;
-    return launches * (limits.launch_us + start * (0.75 + 0.25 * rounds) + stream + splits);
+    return launches * (limits.launch_us + start * (1 + (rounds - 1) / fitting) + stream + splits);
   }
 
  private:
@@ -255,6 +264,12 @@ class DecodeSchedule final : public Schedule {
     // The smallest shape of each kind stays, whatever K is, so that small operators have candidates.
     const bool smallest = plan.warps == 4 && plan.unit == 1 && plan.loads == 1 && plan.splits == 1;
     if (!smallest && plan.units_per_split < plan.warps * plan.loads) return false;  // loads that would never be used
+    // Splits serve to fill the machine, or to make x fit.
+    const int64_t enough = 8 * std::max(1, limits.multiprocessors);
+    if (plan.splits > 1 && plan.tiles * (plan.splits - 1) > enough &&
+        plan.shared_bytes < limits.shared_bytes_per_block / 4) {
+      return false;
+    }
     // Rescaled zeros and small groups hold many scales: more than one unit in a turn only adds registers.
     return plan.segments <= 4 || plan.unit == 1;
   }

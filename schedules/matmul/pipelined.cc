@@ -251,7 +251,7 @@ double PipelinedSchedule::Predict(const NormalizedOperator& op, int64_t m, const
 bool PipelinedSchedule::Worthwhile(const NormalizedOperator& op, int64_t m, const Plan& plan,
                                    const DeviceLimits& limits) {
   if (!plan.Check(op, limits).ok()) return false;
-  if (plan.threads < 128 || plan.threads > 512 || plan.registers > 230) return false;
+  if (plan.threads < 128 || plan.threads > 512 || plan.registers > 240) return false;
   if (BlocksPerMultiprocessor(limits, {static_cast<int>(plan.threads), plan.registers, plan.shared_bytes}) == 0) {
     return false;
   }
@@ -260,6 +260,12 @@ bool PipelinedSchedule::Worthwhile(const NormalizedOperator& op, int64_t m, cons
   if (plan.token_warps > 1 && plan.bm < 64) return false;  // decoding twice pays for many tokens only
   if (plan.depth_warps > 1 && plan.bm > 64) return false;
   if (plan.stages > 3 && plan.stages > plan.steps_per_split + 1) return false;
+  if (plan.stages == 2 && 3 * plan.stage_bytes <= limits.shared_bytes_per_block / 2) return false;
+  if (plan.stages == 6 && plan.bm > 32) return false;
+  // Scales cost a multiplication per decoded pair, or four per 16 x 8 sums: the fewer tokens, the better on the sums.
+  const bool choice = Plan::ScalesFitWeights(op);
+  if (choice && (plan.bm >= 128 ? plan.scale_in_weights == 0 : plan.bm <= 16 && plan.scale_in_weights != 0))
+    return false;
   // Splits serve to fill the machine.
   const int64_t blocks = CeilDiv(m, plan.bm) * plan.tiles_n * plan.splits;
   return plan.splits == 1 || (blocks <= 4 * limits.multiprocessors && plan.steps_per_split >= 4);
@@ -303,7 +309,10 @@ std::vector<Candidate> PipelinedSchedule::Enumerate(const NormalizedOperator& op
       }
     }
   }
-  return KeepFastest(*this, op, m, target, std::move(all), kMaxCandidates);
+  return KeepFastest(*this, op, m, target, std::move(all),
+                     {.limit = kMaxCandidates,
+                      .family = {"bm", "bn", "bk", "row_tiles", "token_warps", "depth_warps"},
+                      .per_family = 6});
 }
 
 }  // namespace
