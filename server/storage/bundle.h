@@ -37,7 +37,7 @@ absl::StatusOr<ExportReport> ExportBundle(SqliteKernelStore& store, const Export
 
 // What an import may cost, whoever made it.
 struct ImportCaps {
-  int64_t total_bytes = int64_t{8} << 30;    // unpacked
+  int64_t total_bytes = int64_t{8} << 30;     // unpacked
   int64_t binary_bytes = int64_t{256} << 20;  // each
   int64_t records = 1'000'000;
   int64_t binaries = 1'000'000;
@@ -59,9 +59,9 @@ struct ImportReport {
 };
 
 // All or nothing. Signed by this cache's own key or a trusted one: records and binaries as they were. Otherwise
-// configurations only: records become seeds without measurements or binaries, to be compiled and verified here; unsigned
-// ones need allow_unsigned (PermissionDenied). InvalidArgument or DataLoss if the bytes are no export, are damaged, cut
-// off, changed after signing, or beyond the caps.
+// configurations only: records become seeds without measurements or binaries, to be compiled and verified here;
+// unsigned ones need allow_unsigned (PermissionDenied). InvalidArgument or DataLoss if the bytes are no export, are
+// damaged, cut off, changed after signing, or beyond the caps.
 absl::StatusOr<ImportReport> ImportBundle(SqliteKernelStore& store, const ImportOptions& options,
                                           const ByteReader& read);
 

@@ -189,10 +189,9 @@ absl::Status SqliteKernelStore::FlushUses() {
   return Write([&](StoreDatabase& database, Removed&) { return WriteUses(database, SIZE_MAX); });
 }
 
-absl::StatusOr<std::vector<int64_t>> SqliteKernelStore::AddBinaries(
-    StoreDatabase& database, const TuningRecord& record,
-    const std::function<absl::StatusOr<std::string>(const std::string&)>& read_binary, int64_t& added,
-    int64_t& added_bytes) {
+absl::StatusOr<std::vector<int64_t>> SqliteKernelStore::AddBinaries(StoreDatabase& database, const TuningRecord& record,
+                                                                    const BinarySource& read_binary, int64_t& added,
+                                                                    int64_t& added_bytes) {
   std::vector<int64_t> ids;
   for (const RankedKernel& kernel : record.ranked) {
     const std::string& sha256 = kernel.blob_sha256;

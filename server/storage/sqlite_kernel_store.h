@@ -57,6 +57,11 @@ struct QuarantineEntry {
   int64_t at_unix = 0;
 };
 
+// The next record; nothing at the end.
+using RecordSource = std::function<absl::StatusOr<std::optional<TuningRecord>>()>;
+// A binary by its SHA-256.
+using BinarySource = std::function<absl::StatusOr<std::string>(const std::string&)>;
+
 struct MergeOutcome {
   int64_t records = 0, binaries = 0, skipped = 0;
   Removed evicted;  // to hold the size limit
@@ -100,9 +105,7 @@ class SqliteKernelStore : public KernelStore {
 
   // Stores records in one transaction, all or none. On a conflict the better kind (measured, fast, seed) stays, then
   // the newer one. `read_binary` gives the binaries that records name and the store lacks. `dry_run` changes nothing.
-  absl::StatusOr<MergeOutcome> Merge(const std::vector<TuningRecord>& records,
-                                     const std::function<absl::StatusOr<std::string>(const std::string&)>& read_binary,
-                                     bool dry_run);
+  absl::StatusOr<MergeOutcome> Merge(const RecordSource& next_record, const BinarySource& read_binary, bool dry_run);
   const std::string& path() const { return path_; }
 
  private:
@@ -113,10 +116,9 @@ class SqliteKernelStore : public KernelStore {
   // Runs `change` in a transaction; what it adds to `removed` leaves memory, too, once that is committed.
   absl::Status Write(const std::function<absl::Status(StoreDatabase&, Removed&)>& change);
   // The ids of the binaries a record names, added where missing. Adds their sizes to `added_bytes`.
-  absl::StatusOr<std::vector<int64_t>> AddBinaries(
-      StoreDatabase& database, const TuningRecord& record,
-      const std::function<absl::StatusOr<std::string>(const std::string&)>& read_binary, int64_t& added,
-      int64_t& added_bytes);
+  absl::StatusOr<std::vector<int64_t>> AddBinaries(StoreDatabase& database, const TuningRecord& record,
+                                                   const BinarySource& read_binary, int64_t& added,
+                                                   int64_t& added_bytes);
   absl::Status WriteUses(StoreDatabase& database, size_t limit);
   absl::StatusOr<std::shared_ptr<const TuningRecord>> Decode(const RecordRow& row);
   // Bookkeeping of damage. None of it fails: what can't be written down is remembered until the program ends.

@@ -26,15 +26,18 @@ bool KeepsPlace(const TuningRecord& here, const TuningRecord& arriving) {
 
 }  // namespace
 
-absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(
-    const std::vector<TuningRecord>& records,
-    const std::function<absl::StatusOr<std::string>(const std::string&)>& read_binary, bool dry_run) {
+absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(const RecordSource& next_record, const BinarySource& read_binary,
+                                                      bool dry_run) {
   MergeOutcome outcome;
   uint64_t generation = 0;
   const absl::Status only_tried = absl::CancelledError("dry run");
   const absl::Status status = Write([&](StoreDatabase& database, Removed& removed) -> absl::Status {
     generation = generation_;
-    for (const TuningRecord& record : records) {
+    while (true) {
+      const absl::StatusOr<std::optional<TuningRecord>> next = next_record();
+      if (!next.ok()) return next.status();
+      if (!*next) break;
+      const TuningRecord& record = **next;
       const absl::StatusOr<std::optional<RecordRow>> row = database.Current(record.key.digest);
       if (!row.ok()) return row.status();
       if (*row) {

@@ -23,6 +23,13 @@ std::string Wire(TuningRecord record, uint64_t generation) {
   return ToProto(record, TraceMode::kWithTrace).SerializeAsString();
 }
 
+RecordSource Each(std::vector<TuningRecord> records) {
+  return [records = std::move(records), next = size_t{0}]() mutable -> absl::StatusOr<std::optional<TuningRecord>> {
+    if (next == records.size()) return std::nullopt;
+    return records[next++];
+  };
+}
+
 TEST_F(StoreTest, StoresAndFindsAgain) {
   Open();
   const std::string binary = SampleBinary(1);
@@ -342,14 +349,14 @@ TEST_F(StoreTest, MergeKeepsTheBetterThenTheNewer) {
   TuningRecord older = SampleRecord(8192, 16, other);
   older.created_unix = record.created_unix - 1;
   TuningRecord fresh = SampleRecord(8192, 32, other);
-  absl::StatusOr<MergeOutcome> outcome = store_->Merge({newer_seed, older, fresh}, give, /*dry_run=*/true);
+  absl::StatusOr<MergeOutcome> outcome = store_->Merge(Each({newer_seed, older, fresh}), give, /*dry_run=*/true);
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   EXPECT_EQ(outcome->records, 1);
   EXPECT_EQ(outcome->skipped, 2);
   EXPECT_FALSE(Has(fresh));
   EXPECT_EQ(store_->Stats()->totals.binaries, 1);
   EXPECT_EQ(store_->Generation(), 1u);
-  outcome = store_->Merge({newer_seed, older, fresh}, give, /*dry_run=*/false);
+  outcome = store_->Merge(Each({newer_seed, older, fresh}), give, /*dry_run=*/false);
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   EXPECT_EQ(outcome->records, 1);
   EXPECT_EQ(outcome->binaries, 1);
@@ -357,7 +364,7 @@ TEST_F(StoreTest, MergeKeepsTheBetterThenTheNewer) {
   EXPECT_EQ((*store_->Find(record.key))->winner().blob_sha256, Sha256Hex(binary));
   TuningRecord newer = SampleRecord(8192, 16, other);
   newer.created_unix = record.created_unix + 1;
-  ASSERT_TRUE(store_->Merge({newer}, give, false).ok());
+  ASSERT_TRUE(store_->Merge(Each({newer}), give, false).ok());
   EXPECT_EQ((*store_->Find(record.key))->winner().blob_sha256, Sha256Hex(other));
   EXPECT_EQ(store_->Generation(), 3u);
 }
@@ -370,7 +377,7 @@ TEST_F(StoreTest, MergeIsAllOrNothing) {
     if (sha256 == Sha256Hex(binary)) return binary;
     return absl::InvalidArgumentError("no such binary");
   };
-  EXPECT_FALSE(store_->Merge({good, bad}, give, false).ok());
+  EXPECT_FALSE(store_->Merge(Each({good, bad}), give, false).ok());
   EXPECT_FALSE(Has(good));
   EXPECT_EQ(store_->Stats()->totals.binaries, 0);
   EXPECT_EQ(store_->Stats()->totals.records, 0);
