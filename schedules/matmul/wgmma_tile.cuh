@@ -143,22 +143,34 @@ struct Staging {
   static constexpr int kTotal = kChunk * kPitch;  // of one math group
 };
 
-// Copies `tokens` staged rows of 64 values to y at (first_token, first_row), 16 bytes a thread where N allows it.
-template <class Config>
+// Copies the first `tokens` of kChunk staged rows of 64 values to y at (first_token, first_row), 16 bytes a thread
+// where N allows it.
+template <class Config, int kChunk>
 LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int tokens, int first_row) {
   using Shape = Staging<typename Config::Output>;
   constexpr int kVector = 16 / Shape::kBytes;
   const u32 thread = thread_id() & 127;
   u8* const to = static_cast<u8*>(y) + (static_cast<i64>(first_token) * Config::kN + first_row) * Shape::kBytes;
   if constexpr (Config::kN % kVector == 0) {
-    constexpr u32 kVectors = 64 / kVector;  // of one token
+    constexpr u32 kVectors = 64 / kVector;         // of one token
+    constexpr u32 kTokensAtOnce = 128 / kVectors;  // by all threads
+    constexpr int kRounds = (kChunk + kTokensAtOnce - 1) / kTokensAtOnce;
+    const u32 first = thread / kVectors;
     const u32 part = thread % kVectors;
     if (first_row + static_cast<int>(part) * kVector >= Config::kN) return;
+    Vec4 values[kRounds];  // all loads before the first store, so that they wait for shared memory once
 #pragma unroll
-    for (u32 token = thread / kVectors; token < Shape::kChunk; token += 128 / kVectors) {
+    for (int i = 0; i < kRounds; i++) {
+      const u32 token = first + i * kTokensAtOnce;
+      if (kChunk % kTokensAtOnce == 0 || token < kChunk) {
+        values[i] = load_shared_v4(staging + token * Shape::kPitch + part * 16);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kRounds; i++) {
+      const u32 token = first + i * kTokensAtOnce;
       if (static_cast<int>(token) < tokens) {
-        store_global_v4(to + (static_cast<i64>(token) * Config::kN + part * kVector) * Shape::kBytes,
-                        load_shared_v4(staging + token * Shape::kPitch + part * 16));
+        store_global_v4(to + (static_cast<i64>(token) * Config::kN + part * kVector) * Shape::kBytes, values[i]);
       }
     }
   } else {
@@ -208,7 +220,8 @@ LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& argumen
     }
   }
   math_group_sync(group);
-  store_staged<Config>(staging, arguments.y, first_token + kFirst, tokens < kChunk ? tokens : kChunk, first_row);
+  store_staged<Config, kChunk>(staging, arguments.y, first_token + kFirst, tokens < kChunk ? tokens : kChunk,
+                               first_row);
   if constexpr (kFirst + kChunk < Config::kTokens) {
     store_tile<Config, kFirst + kChunk>(source, arguments, first_token, first_row, group, staging, bias0, bias1);
   }
