@@ -21,8 +21,11 @@ bool ServesCache(const std::shared_ptr<grpc::Channel>& channel, const std::strin
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
   tune::v1::DescribeResponse description;
   if (!tune::v1::Tuner::NewStub(channel)->Describe(&context, {}, &description).ok()) return false;
+  // It tells its database, which lies in the folder.
+  const std::filesystem::path database = description.cache_path();
   std::error_code error;
-  return std::filesystem::equivalent(description.cache_path(), cache_path, error);
+  return std::filesystem::equivalent(database, cache_path, error) ||
+         std::filesystem::equivalent(database.parent_path(), cache_path, error);
 }
 
 }  // namespace
