@@ -1,0 +1,148 @@
+// The real compiler, without a GPU: every kind of candidate for every architecture, and what goes wrong.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/backend/compile_log.h"
+#include "core/backend/cuda/nvrtc.h"
+#include "schedules/catalog.h"
+#include "schedules/support/support.h"
+
+namespace ladder {
+namespace {
+
+class CudaCompilerTest : public testing::Test {
+ protected:
+  CudaCompilerTest() : catalog_(MakeCatalog()), compiler_(catalog_.sources) {}
+  void SetUp() override {
+    if (compiler_.Version().empty()) GTEST_SKIP() << FindNvrtc({}).status();
+  }
+  absl::StatusOr<CompiledKernel> CompileText(const std::string& arch, const std::string& text) {
+    const CompileRequest request = {arch, {text, {}}, "ladder_kernel"};
+    return compiler_.Compile({&request, 1}, nullptr).front();
+  }
+  ScheduleCatalog catalog_;
+  CudaCompiler compiler_;
+};
+
+constexpr char kSmallKernel[] = "extern \"C\" __global__ void ladder_kernel(float* p) { p[threadIdx.x] = 1; }";
+
+TEST_F(CudaCompilerTest, NamesItsVersionToThePatch) {
+  EXPECT_TRUE(absl::StartsWith(compiler_.Version(), "nvrtc 1"));
+  EXPECT_EQ(std::ranges::count(compiler_.Version(), '.'), 2) << compiler_.Version();
+}
+
+TEST_F(CudaCompilerTest, AMissingLibraryInTheSearchListIsPassedOver) {
+  const std::vector<std::string> candidates = NvrtcCandidates({"/nowhere/libnvrtc.so.13"});
+  ASSERT_FALSE(candidates.empty());
+  EXPECT_EQ(candidates.front(), "/nowhere/libnvrtc.so.13");
+  EXPECT_TRUE(FindNvrtc({"/nowhere/libnvrtc.so.13"}).ok());
+}
+
+TEST_F(CudaCompilerTest, ReportsRegisters) {
+  const absl::StatusOr<CompiledKernel> kernel = CompileText("sm_90a", kSmallKernel);
+  ASSERT_TRUE(kernel.ok()) << kernel.status();
+  EXPECT_GT(kernel->registers, 0);
+  EXPECT_EQ(kernel->spill_bytes, 0);
+  EXPECT_GT(kernel->compile_ms, 0);
+  EXPECT_EQ(kernel->binary.substr(1, 3), "ELF");
+}
+
+TEST_F(CudaCompilerTest, WritesPtxForAVirtualArchitecture) {
+  const absl::StatusOr<CompiledKernel> kernel = CompileText("compute_80", kSmallKernel);
+  ASSERT_TRUE(kernel.ok()) << kernel.status();
+  EXPECT_TRUE(absl::StrContains(kernel->binary, ".target sm_80"));
+}
+
+TEST_F(CudaCompilerTest, NamesAnUnknownArchitecture) {
+  for (const char* arch : {"sm_42", "gfx90a", "", "sm_", "sm_x", "compute_999"}) {
+    const absl::StatusOr<CompiledKernel> kernel = CompileText(arch, kSmallKernel);
+    EXPECT_EQ(kernel.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_TRUE(absl::StrContains(kernel.status().message(), absl::StrCat("'", arch, "'"))) << kernel.status();
+    EXPECT_TRUE(absl::StrContains(kernel.status().message(), "sm_90")) << kernel.status();
+  }
+}
+
+TEST_F(CudaCompilerTest, QuotesTheErrorOfABadSource) {
+  const absl::StatusOr<CompiledKernel> kernel =
+      CompileText("sm_80", "extern \"C\" __global__ void ladder_kernel() { nonsense; }");
+  EXPECT_EQ(kernel.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(kernel.status().message(), "nonsense")) << kernel.status();
+}
+
+TEST_F(CudaCompilerTest, OneBadRequestCostsOnlyItself) {
+  std::vector<CompileRequest> requests;
+  for (int i = 0; i < 5; i++) requests.push_back({"sm_80", {i == 2 ? "#error no" : kSmallKernel, {}}, "ladder_kernel"});
+  std::atomic<int> done = 0;
+  const auto results = compiler_.Compile(requests, [&](size_t) { done++; });
+  ASSERT_EQ(results.size(), 5);
+  EXPECT_EQ(done, 5);
+  for (int i = 0; i < 5; i++) EXPECT_EQ(results[i].ok(), i != 2) << i;
+}
+
+TEST_F(CudaCompilerTest, FindsGeneratedHeaders) {
+  const CompileRequest request = {
+      "sm_80",
+      {absl::StrCat("#include \"made/up.cuh\"\n", kSmallKernel), {{"made/up.cuh", "struct A {};"}}},
+      "ladder_kernel"};
+  const auto results = compiler_.Compile({&request, 1}, nullptr);
+  EXPECT_TRUE(results.front().ok()) << results.front().status();
+}
+
+// Weights that between them reach every decode and every kind of zero.
+std::vector<OperatorDescriptor> Operators() {
+  return {{.w = "int4", .group = 128, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "nf4", .group = 64, .bias = true, .n = 512, .k = 1024},
+          {.w = "uint4", .zeros = "quantized", .out = "fp32", .group = 64, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "uint4", .zeros = "rescale", .group = 32, .n = 512, .k = 1024},
+          {.w = "uint4", .zeros = "original", .group = -1, .n = 500, .k = 1032},
+          {.w = "fp16", .n = 512, .k = 1024},
+          {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 500, .k = 1032}};
+}
+
+class EveryArchitecture : public CudaCompilerTest, public testing::WithParamInterface<std::string> {};
+
+// The best predicted candidate of each schedule at a small and a large M: those a machine would meet first.
+TEST_P(EveryArchitecture, CompilesEveryKindOfCandidate) {
+  const absl::StatusOr<Target> target = Target::FromName(GetParam());
+  ASSERT_TRUE(target.ok()) << target.status();
+  std::vector<CompileRequest> requests = {{target->arch, SupportSource(), kSupportEntry}};
+  std::vector<std::string> names = {"support"};
+  for (const OperatorDescriptor& descriptor : Operators()) {
+    const absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);
+    ASSERT_TRUE(op.ok()) << op.status();
+    bool served = false;
+    for (const int64_t m : {1, 1024}) {
+      for (const auto& schedule : catalog_.schedules) {
+        if (!schedule->Supports(*op, m, *target).ok()) continue;
+        const std::vector<Candidate> candidates = schedule->Enumerate(*op, m, *target);
+        if (candidates.empty()) continue;
+        const auto best = std::ranges::min_element(
+            candidates, {}, [&](const Candidate& candidate) { return schedule->Predict(*op, m, candidate, *target); });
+        const absl::StatusOr<LoweredKernel> lowered = schedule->Lower(*op, *best, *target);
+        ASSERT_TRUE(lowered.ok()) << best->ToString() << ": " << lowered.status();
+        requests.push_back({target->arch, lowered->source, lowered->launch.entry});
+        names.push_back(absl::StrCat(op->ToString(), " ", best->ToString()));
+        served = true;
+      }
+    }
+    EXPECT_TRUE(served) << "no schedule serves " << op->ToString() << " on " << GetParam();
+  }
+  const auto results = compiler_.Compile(requests, nullptr);
+  for (size_t i = 0; i < results.size(); i++) {
+    ASSERT_TRUE(results[i].ok()) << names[i] << ": " << results[i].status();
+    EXPECT_FALSE(HasSerialisedWgmma(results[i]->log)) << names[i] << ": " << results[i]->log;
+    EXPECT_GT(results[i]->registers, 0) << names[i];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Names, EveryArchitecture,
+                         testing::Values("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_120a"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace ladder

@@ -1,0 +1,69 @@
+#include "tests/gpu/natural_weight.h"
+
+#include <random>
+
+#include "absl/strings/str_cat.h"
+
+namespace ladder {
+namespace {
+
+std::vector<uint8_t> RandomNibbles(int64_t rows, int64_t columns, std::mt19937_64& random) {
+  const int64_t row_bytes = (columns + 1) / 2;
+  std::vector<uint8_t> out(rows * row_bytes);
+  for (int64_t i = 0; i < rows * row_bytes; i++) {
+    const bool half = columns % 2 == 1 && i % row_bytes == row_bytes - 1;
+    out[i] = static_cast<uint8_t>(random() & (half ? 0x0f : 0xff));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<uint8_t> RandomValues(DataType type, int64_t count, float low, float high, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<float> uniform(low, high);
+  std::vector<uint8_t> out(count * Bytes(type));
+  for (int64_t i = 0; i < count; i++) StoreElement(type, out.data(), i, uniform(random));
+  return out;
+}
+
+NaturalWeight RandomWeight(const NormalizedOperator& op, uint64_t seed) {
+  const PackedLayout layout = PackedLayout::For(op);
+  std::mt19937_64 random(seed);
+  NaturalWeight weight;
+  if (layout.placement == CodePlacement::kNatural) {
+    weight.codes = RandomValues(op.weight().element.plain, op.n() * op.k(), -0.125f, 0.125f, seed);
+    return weight;
+  }
+  weight.codes = RandomNibbles(layout.n, layout.k, random);
+  weight.scales = RandomValues(layout.scale, layout.n * layout.groups, 0.005f, 0.03f, seed + 1);
+  if (layout.zeros == ZeroMode::kQuantized) {
+    weight.zeros = RandomNibbles(layout.n, layout.groups, random);
+  } else if (layout.zeros != ZeroMode::kNone) {
+    const float high = layout.zeros == ZeroMode::kOriginal ? 15.0f : 0.3f;
+    weight.zeros = RandomValues(layout.scale, layout.n * layout.groups, 0, high, seed + 2);
+  }
+  return weight;
+}
+
+std::vector<OperatorDescriptor> PackingCases() {
+  return {
+      {.w = "int4", .group = 64, .n = 128, .k = 256},
+      {.w = "int4", .group = -1, .n = 70, .k = 101},
+      {.w = "nf4", .group = 16, .n = 33, .k = 80},
+      {.a = "bf16", .w = "nf4", .group = 64, .n = 192, .k = 128},
+      {.w = "uint4", .zeros = "original", .group = 32, .n = 100, .k = 96},
+      {.a = "bf16", .w = "uint4", .zeros = "rescale", .group = 128, .n = 64, .k = 384},
+      {.w = "uint4", .zeros = "quantized", .group = 16, .n = 90, .k = 112},
+      {.a = "bf16", .w = "uint4", .scale = "fp16", .zeros = "quantized", .group = 64, .bias = true, .n = 1, .k = 64},
+      {.w = "fp16", .n = 37, .k = 51},
+      {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 64, .k = 64}};
+}
+
+std::string CaseName(const OperatorDescriptor& d) {
+  return absl::StrCat(d.w, "_", d.zeros.empty() ? "plain" : d.zeros, "_group",
+                      d.group.has_value() ? (*d.group < 0 ? "K" : absl::StrCat(*d.group)) : "default", "_", d.a, "_n",
+                      d.n, "_k", d.k);
+}
+
+}  // namespace ladder

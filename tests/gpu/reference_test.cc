@@ -1,0 +1,142 @@
+// The GPU's reference product against core's float64 one, for every weight type; then the comparison that uses it.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/reference/matmul_reference.h"
+#include "core/tuning/error_bound.h"
+#include "tests/gpu/gpu_test.h"
+#include "tests/gpu/natural_weight.h"
+
+namespace ladder {
+namespace {
+
+using cuda::Memory;
+
+class GpuReference : public GpuTest, public testing::WithParamInterface<OperatorDescriptor> {
+ protected:
+  Memory Upload(const std::vector<uint8_t>& bytes) {
+    absl::StatusOr<Memory> memory = Memory::Allocate(static_cast<int64_t>(bytes.size()));
+    EXPECT_TRUE(memory.ok()) << memory.status();
+    EXPECT_TRUE(gpu().stream->Upload(memory->pointer(), bytes.data(), static_cast<int64_t>(bytes.size())).ok());
+    return *std::move(memory);
+  }
+  std::vector<float> Floats(const Memory& memory) {
+    std::vector<float> values(memory.bytes() / 4);
+    EXPECT_TRUE(gpu().stream->Download(values.data(), memory.pointer(), memory.bytes()).ok());
+    return values;
+  }
+};
+
+TEST_P(GpuReference, AgreesWithTheCpuReference) {
+  const NormalizedOperator op = MakeOperator(GetParam());
+  constexpr int64_t kM = 67;  // a tile and a bit
+  const NaturalWeight weight = RandomWeight(op, 3);
+  const std::vector<uint8_t> x = RandomValues(op.activation(), kM * op.k(), -1, 1, 4);
+  const std::vector<uint8_t> bias =
+      op.bias() ? RandomValues(op.activation(), op.n(), -1, 1, 5) : std::vector<uint8_t>();
+  std::vector<double> expected(kM * op.n()), magnitude(kM * op.n());
+  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, expected, magnitude);
+
+  const Memory device_x = Upload(x), codes = Upload(weight.codes), scales = Upload(weight.scales),
+               zeros = Upload(weight.zeros), device_bias = Upload(bias);
+  const absl::StatusOr<Memory> reference = Memory::Allocate(kM * op.n() * 4), sums = Memory::Allocate(kM * op.n() * 4);
+  ASSERT_TRUE(reference.ok() && sums.ok());
+  // In two slices of rows, as a workload beyond its memory budget is.
+  for (const auto& [first, rows] : {std::pair<int64_t, int64_t>{0, 65}, {65, 2}}) {
+    const auto offset = static_cast<cuda::DevicePointer>(first * op.n() * 4);
+    const absl::Status status = gpu().support->Reference(
+        op, first, rows, device_x.pointer(), {codes.pointer(), scales.pointer(), zeros.pointer()},
+        device_bias.pointer(), reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  const std::vector<float> got = Floats(*reference), got_magnitude = Floats(*sums);
+  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), the result rounded (u); bias and sums in
+  // fp64.
+  const double u = std::ldexp(1.0, -24);
+  for (int64_t i = 0; i < kM * op.n(); i++) {
+    ASSERT_LE(std::fabs(got[i] - expected[i]), 20 * u * magnitude[i] + u * std::fabs(expected[i]))
+        << "[" << i / op.n() << ", " << i % op.n() << "]";
+    // Plain fp32 sums of K + 1 terms.
+    ASSERT_NEAR(got_magnitude[i], magnitude[i], static_cast<double>(op.k() + 4) * u * magnitude[i]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, GpuReference, testing::ValuesIn(PackingCases()),
+                         [](const auto& info) { return CaseName(info.param); });
+
+class GpuCompare : public GpuTest {};
+
+TEST_F(GpuCompare, FindsEveryKindOfWrongElement) {
+  constexpr int64_t kCount = 100000;
+  std::vector<float> reference(kCount), magnitude(kCount, 2.0f), y(kCount);
+  for (int64_t i = 0; i < kCount; i++) reference[i] = y[i] = static_cast<float>(i % 1000) - 500;
+  const ErrorBound bound = {.relative = 0, .absolute = 0.5, .tiny = 0};  // +- 1
+  y[70000] = NAN;
+  y[70001] = reference[70001] + 1.5f;
+  y[70002] = INFINITY;
+  y[70003] = reference[70003] + 0.5f;  // within
+  absl::StatusOr<Memory> memory[3];
+  const std::vector<float>* const sources[3] = {&y, &reference, &magnitude};
+  for (int i = 0; i < 3; i++) {
+    memory[i] = Memory::Allocate(kCount * 4);
+    ASSERT_TRUE(memory[i].ok());
+    ASSERT_TRUE(gpu().stream->Upload(memory[i]->pointer(), sources[i]->data(), kCount * 4).ok());
+  }
+  absl::StatusOr<cuda::Comparison> found =
+      gpu().support->Compare(memory[0]->pointer(), DataType::kF32, memory[1]->pointer(), memory[2]->pointer(), kCount,
+                             1000, bound, *gpu().stream);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->wrong, 3);
+  EXPECT_EQ(found->first_wrong, 71000);
+  EXPECT_EQ(found->worst_ratio, cuda::kNotFiniteRatio);
+  EXPECT_DOUBLE_EQ(found->squared_error, 1.5 * 1.5 + 0.5 * 0.5);
+
+  // Without them: the within-bound error alone.
+  for (const int64_t i : {70000, 70001, 70002}) y[i] = reference[i];
+  ASSERT_TRUE(gpu().stream->Upload(memory[0]->pointer(), y.data(), kCount * 4).ok());
+  found = gpu().support->Compare(memory[0]->pointer(), DataType::kF32, memory[1]->pointer(), memory[2]->pointer(),
+                                 kCount, 0, bound, *gpu().stream);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->wrong, 0);
+  EXPECT_EQ(found->first_wrong, -1);
+  EXPECT_DOUBLE_EQ(found->worst_ratio, 0.5);
+}
+
+TEST_F(GpuCompare, HashTellsOneBitAndOneSwapApart) {
+  std::vector<uint16_t> data(65536);
+  for (size_t i = 0; i < data.size(); i++) data[i] = static_cast<uint16_t>(i * 40503u);
+  absl::StatusOr<Memory> memory = Memory::Allocate(static_cast<int64_t>(data.size() * 2));
+  ASSERT_TRUE(memory.ok());
+  const auto hash = [&] {
+    EXPECT_TRUE(gpu().stream->Upload(memory->pointer(), data.data(), memory->bytes()).ok());
+    const absl::StatusOr<uint64_t> value = gpu().support->Hash(memory->pointer(), memory->bytes(), *gpu().stream);
+    EXPECT_TRUE(value.ok()) << value.status();
+    return value.ok() ? *value : 0;
+  };
+  const uint64_t original = hash();
+  EXPECT_EQ(hash(), original);
+  data[12345] ^= 1;
+  EXPECT_NE(hash(), original);
+  data[12345] ^= 1;
+  std::swap(data[100], data[40000]);
+  EXPECT_NE(hash(), original);
+}
+
+TEST_F(GpuCompare, RandomCodesTakeEveryValue) {
+  absl::StatusOr<Memory> memory = Memory::Allocate(1 << 16);
+  ASSERT_TRUE(memory.ok());
+  ASSERT_TRUE(
+      gpu().support->Random({memory->pointer(), 1, 1 << 17, 5, 0, 0, cuda::kRandomCodes4, 0}, *gpu().stream).ok());
+  std::vector<uint8_t> bytes(1 << 16);
+  ASSERT_TRUE(gpu().stream->Download(bytes.data(), memory->pointer(), 1 << 16).ok());
+  std::vector<int> count(256);
+  for (const uint8_t byte : bytes) count[byte]++;
+  for (int value = 0; value < 256; value++) {
+    EXPECT_NEAR(count[value], 256, 6 * 16) << value;  // six standard deviations
+  }
+}
+
+}  // namespace
+}  // namespace ladder
