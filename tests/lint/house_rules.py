@@ -45,7 +45,10 @@ def folders_without_readme(root):
             yield f"{folder}/README.md: missing; say what the folder owns, what it may include and where to start"
             continue
         with open(os.path.join(root, folder, "README.md"), encoding="utf-8") as file:
-            count = sentences(file.read())
+            text = file.read()
+        if not text.startswith("# "):
+            yield f"{folder}/README.md: must begin with a heading (a formatter for C++ was here?)"
+        count = sentences(text)
         if count < MINIMUM_SENTENCES:
             yield f"{folder}/README.md: {count} sentences; say what it owns, what it may include, where to start"
 

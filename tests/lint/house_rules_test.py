@@ -42,6 +42,10 @@ class HouseRules(unittest.TestCase):
         (problem,) = self.found_in(a_h="", README_md="# One. Two. Three.\nOwns v1.2 of a.cc and b.h. Start there.\n")
         self.assertIn("2 sentences", problem)
 
+    def test_readme_without_heading(self):
+        (problem,) = self.found_in(a_h="", README_md="#a\nOwns a.cc. May include b. Start in a.h.\n")
+        self.assertIn("heading", problem)
+
     def test_long_file(self):
         (problem,) = self.found_in(README_md=README, a_h="\n" * 501)
         self.assertIn("501 lines", problem)
