@@ -123,7 +123,9 @@ class DenseSchedule final : public Schedule {
         }
       }
     }
-    return KeepFastest(*this, op, m, target, std::move(candidates), kMostCandidates);
+    return KeepFastest(
+        *this, op, m, target, std::move(candidates),
+        {.limit = kMostCandidates, .family = {"rows", "tokens", "row_warps", "token_warps"}, .per_family = 4});
   }
 
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,

@@ -90,7 +90,8 @@ class DenseWgmmaSchedule final : public Schedule {
         }
       }
     }
-    return KeepFastest(*this, op, m, target, std::move(candidates), kMostCandidates);
+    return KeepFastest(*this, op, m, target, std::move(candidates),
+                       {.limit = kMostCandidates, .family = {"tokens", "groups", "row_tiles"}, .per_family = 3});
   }
 
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,

@@ -92,13 +92,13 @@ std::vector<int> TokenTiles(int64_t m, int most) {
     const int tile = static_cast<int>((tokens + 7) / 8 * 8);
     if (tile >= 8 && tile <= most && std::find(tiles.begin(), tiles.end(), tile) == tiles.end()) tiles.push_back(tile);
   };
-  // One, two or three tiles without a remainder, then the usual sizes below m.
+  // One, two or three tiles without a remainder, then sizes below m.
   for (int parts = 1; parts <= 3; ++parts) {
     if (m / parts >= 32 || parts == 1) add((m + parts - 1) / parts);
   }
-  for (const int64_t tokens : {64, 128, 160, 192, 256}) {
-    if (tokens < m) add(tokens);
-  }
+  if (m > 64) add(64);
+  // In steps of 16: which of them ends the last round of blocks well depends on M and N.
+  for (int64_t tokens = 96; tokens <= most && tokens < m; tokens += 16) add(tokens);
   return tiles;
 }
 

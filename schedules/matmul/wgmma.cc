@@ -111,7 +111,8 @@ class WgmmaSchedule final : public Schedule {
         if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
       }
     }
-    return KeepFastest(*this, op, m, target, std::move(candidates), kMostCandidates);
+    return KeepFastest(*this, op, m, target, std::move(candidates),
+                       {.limit = kMostCandidates, .family = {"tokens", "groups", "row_tiles"}, .per_family = 3});
   }
 
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
