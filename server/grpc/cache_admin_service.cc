@@ -1,15 +1,20 @@
 #include <grpcpp/grpcpp.h>
 
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/store/keys.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/convert/proto_convert.h"
+#include "server/grpc/import_reader.h"
 #include "server/grpc/services.h"
 #include "server/grpc/stream_writer.h"
 #include "server/grpc/unary.h"
 #include "server/serving/explain.h"
+#include "server/serving/spool_file.h"
+#include "server/storage/bundle.h"
+#include "server/storage/keyring.h"
 #include "server/storage/sqlite_kernel_store.h"
 
 namespace ladder {
@@ -17,9 +22,12 @@ namespace {
 
 namespace pb = tune::v1;
 
+constexpr size_t kChunkBytes = size_t{1} << 20;
+
 class CacheAdminService final : public pb::CacheAdmin::CallbackService {
  public:
-  explicit CacheAdminService(const Serving& serving) : serving_(serving) {}
+  explicit CacheAdminService(const Serving& serving)
+      : serving_(serving), folder_(std::filesystem::path(serving.cache.path()).parent_path().string()) {}
 
   grpc::ServerWriteReactor<pb::TuningRecord>* List(grpc::CallbackServerContext* context,
                                                    const pb::ListRequest* request) override {
@@ -76,6 +84,61 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
       response->set_hits(stats->hits);
       response->set_schema_version(stats->schema_version);
       response->set_generation(stats->generation);
+      const Keyring keyring(serving_.cache.path());
+      absl::StatusOr<std::string> key = keyring.ExistingPublicKey();
+      if (!key.ok()) return key.status();
+      response->set_public_key(*key);
+      absl::StatusOr<std::vector<std::string>> trusted = keyring.Trusted();
+      if (!trusted.ok()) return trusted.status();
+      for (std::string& one : *trusted) response->add_trusted_keys(std::move(one));
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::ServerWriteReactor<pb::ExportChunk>* Export(grpc::CallbackServerContext* context,
+                                                    const pb::ExportRequest* request) override {
+    // Written to a file first: a slow reader must not hold a thread.
+    auto spool = std::make_shared<absl::StatusOr<std::unique_ptr<SpoolFile>>>(SpoolFile::Make(folder_));
+    using Next = absl::StatusOr<std::optional<pb::ExportChunk>>;
+    auto* writer = new PullWriter<pb::ExportChunk>(context, [spool]() -> Next {
+      if (!spool->ok()) return spool->status();
+      absl::StatusOr<std::string> bytes = (**spool)->Read(kChunkBytes);
+      if (!bytes.ok()) return bytes.status();
+      if (bytes->empty()) return std::nullopt;
+      pb::ExportChunk chunk;
+      chunk.set_data(*std::move(bytes));
+      return chunk;
+    });
+    if (!spool->ok()) return writer->Start();
+    ExportOptions options;
+    options.keys.assign(request->keys().begin(), request->keys().end());
+    const absl::Status submitted = serving_.quick.Submit([this, spool, options, writer] {
+      absl::StatusOr<ExportReport> report =
+          ExportBundle(serving_.cache, options, [&](absl::string_view bytes) { return (**spool)->Write(bytes); });
+      if (!report.ok()) *spool = report.status();
+      writer->Start();
+    });
+    if (submitted.ok()) return writer;
+    *spool = submitted;
+    return writer->Start();
+  }
+
+  grpc::ServerReadReactor<pb::ImportChunk>* Import(grpc::CallbackServerContext* context,
+                                                   pb::ImportResponse* response) override {
+    return new ImportReader(context, response, serving_.cache, serving_.watches, serving_.quick,
+                            SpoolFile::Make(folder_));
+  }
+
+  grpc::ServerUnaryReactor* TrustKey(grpc::CallbackServerContext* context, const pb::TrustKeyRequest* request,
+                                     pb::TrustKeyResponse* response) override {
+    return AnswerOn(serving_.quick, context, [this, request, response]() -> absl::Status {
+      const Keyring keyring(serving_.cache.path());
+      const absl::Status changed =
+          request->remove() ? keyring.Distrust(request->public_key()) : keyring.Trust(request->public_key());
+      if (!changed.ok()) return changed;
+      absl::StatusOr<std::vector<std::string>> trusted = keyring.Trusted();
+      if (!trusted.ok()) return trusted.status();
+      for (std::string& one : *trusted) response->add_trusted_keys(std::move(one));
       return absl::OkStatus();
     });
   }
@@ -134,6 +197,7 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
  private:
   const Serving serving_;
+  const std::string folder_;  // of the cache
 };
 
 }  // namespace

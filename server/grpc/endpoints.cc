@@ -10,19 +10,26 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace ladder {
 namespace {
 
-// Reflection for one server; gRPC's own switch is for every server of the process.
+// Reflection for this server or not: gRPC's library, once linked, adds it to every server of the process.
 class ReflectionOption final : public grpc::ServerBuilderOption {
  public:
+  explicit ReflectionOption(bool wanted) : wanted_(wanted) {}
   void UpdateArguments(grpc::ChannelArguments*) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+    auto reflection = std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
+    std::erase_if(*plugins, [&](const auto& plugin) { return plugin->name() == reflection->name(); });
+    if (wanted_) plugins->push_back(std::move(reflection));
   }
+
+ private:
+  const bool wanted_;
 };
 
 // Whether somebody accepts connections at a socket.
@@ -81,9 +88,8 @@ absl::StatusOr<Endpoints> Endpoints::Prepare(const Config& config, grpc::ServerB
     endpoints.tcp_port_ = std::make_shared<int>(0);
     builder.AddListeningPort(config.tcp_listen, grpc::InsecureServerCredentials(), endpoints.tcp_port_.get());
   }
-  if (config.reflection && config.tcp_listen.empty() && !config.listen.empty()) {
-    builder.SetOption(std::make_unique<ReflectionOption>());
-  }
+  const bool reflection = config.reflection && config.tcp_listen.empty() && !config.listen.empty();
+  builder.SetOption(std::make_unique<ReflectionOption>(reflection));
   // Two daemons on one TCP port would share its calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   return endpoints;

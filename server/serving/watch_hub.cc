@@ -18,6 +18,15 @@ uint64_t WatchHub::Watch(const std::vector<std::string>& keys, Callback callback
   return 0;
 }
 
+std::vector<std::string> WatchHub::Keys() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  for (const auto& [key, id] : by_key_) {
+    if (keys.empty() || keys.back() != key) keys.push_back(key);
+  }
+  return keys;
+}
+
 void WatchHub::Close() {
   std::map<uint64_t, std::shared_ptr<Watcher>> watchers;
   {

@@ -22,6 +22,8 @@ class WatchHub {
   // Does not wait for a call under way on another thread.
   void Unwatch(uint64_t id);
   void Publish(const TuningRecord& record);
+  // What is being watched.
+  std::vector<std::string> Keys() const;
   // Ends every watch, and those that come later at once.
   void Close();
 
