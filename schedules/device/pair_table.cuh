@@ -23,10 +23,10 @@ LADDER_DEVICE void build_pair_table(u32 table, u32 thread, u32 threads) {
 
 // The A fragment of a word. `lane_table` = table + 4 * lane.
 LADDER_DEVICE void decode_pair_table(u32 word, u32 lane_table, u32 (&a)[4]) {
-  a[0] = load_shared_u32(lane_table + ((word << 7) & 0x7f80u));
-  a[1] = load_shared_u32(lane_table + ((word >> 1) & 0x7f80u));
-  a[2] = load_shared_u32(lane_table + ((word >> 9) & 0x7f80u));
-  a[3] = load_shared_u32(lane_table + ((word >> 17) & 0x7f80u));
+  // A permute and a shifted addition; a shift and a mask would tempt the compiler to keep four addresses a word instead of
+  // the word.
+#pragma unroll
+  for (u32 i = 0; i < 4; i++) a[i] = load_shared_u32(lane_table + (byte_permute(word, 0, 0x4440u + i) << 7));
 }
 
 }  // namespace ladder

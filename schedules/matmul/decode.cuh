@@ -293,6 +293,9 @@ struct DecodeKernel {
       lane_x[t] = shared + kXAt + (token < p.m ? token : p.m - 1) * kXStride + at.lane / 8 * 16;
     }
     float sum[kRowTiles][kTokenTiles][4] = {};
+    // A count the compiler can't see through: as straight-line code, the lookups of a short slice get scheduled all at
+    // once and spill.
+    at.units = static_cast<int>(shuffle(at.units, 0));
     for (int first = at.warp; first < at.units; first += kWarps * kLoads) {
 #pragma unroll
       for (int i = 0; i < kLoads; i++) {

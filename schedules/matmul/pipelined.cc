@@ -77,7 +77,9 @@ struct Plan {
     const int64_t sums = row_tiles * (bm / token_warps / 8) * 4;
     const bool on_sums = !per_channel && scale_in_weights == 0 && weight.zeros != ZeroMode::kRescale;
     const int64_t fragments = bm / token_warps / 16 * 4;
-    registers = static_cast<int>(52 + sums * (on_sums ? 2 : 1) + 1.5 * fragments + row_tiles * 8);
+    const bool permutes = weight.element.kind == ElementKind::kTable;
+    registers = static_cast<int>(56 + (permutes ? 10 : 0) + (bk > 64 * depth_warps ? 8 : 0) + sums * (on_sums ? 2 : 1) +
+                                 1.5 * fragments + row_tiles * 8);
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.
