@@ -14,6 +14,8 @@ struct SameType<A, A> {
   static constexpr bool value = true;
 };
 
+LADDER_DEVICE constexpr int common_divisor(int a, int b) { return b == 0 ? a : common_divisor(b, a % b); }
+
 // The planes' geometry: [ceil(N/64)][K/group][64].
 template <class Config>
 struct ScalePlane {

@@ -44,8 +44,7 @@ struct DecodeKernel {
   static constexpr int kRowBlocks = (Config::kN + 63) / 64;
 
   // A segment: the columns of a unit that surely share a group.
-  static constexpr int common(int a, int b) { return b == 0 ? a : common(b, a % b); }
-  static constexpr int kSegmentColumns = Plane::kPerChannel ? 64 * kUnit : common(Config::kGroup, 64 * kUnit);
+  static constexpr int kSegmentColumns = Plane::kPerChannel ? 64 * kUnit : common_divisor(Config::kGroup, 64 * kUnit);
   static constexpr int kSegmentSteps = kSegmentColumns / 16;
   static constexpr int kSegments = 4 * kUnit / kSegmentSteps;
   static constexpr bool kRescale = Config::kZeros == Zeros::kRescale;

@@ -46,9 +46,8 @@ struct PipelinedKernel {
   static constexpr int kStepsPerSplit = (kSteps + kSplits - 1) / kSplits;
   static constexpr int kTilesN = (Config::kN + kBN - 1) / kBN;
 
-  static constexpr int common(int a, int b) { return b == 0 ? a : common(b, a % b); }
   static constexpr bool kLoadScales = !Plane::kPerChannel;
-  static constexpr int kSegmentColumns = kLoadScales ? common(Config::kGroup, 64 * kWarpBlocks) : 64 * kWarpBlocks;
+  static constexpr int kSegmentColumns = kLoadScales ? common_divisor(Config::kGroup, 64 * kWarpBlocks) : 64 * kWarpBlocks;
   static constexpr int kSegments = kBK / kSegmentColumns;  // of a stage
   static constexpr bool kRescale = Config::kZeros == Zeros::kRescale;
   static constexpr bool kScaleSums = kLoadScales && !kRescale && !Config::kScaleInWeights;
