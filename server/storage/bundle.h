@@ -21,7 +21,7 @@ using ByteWriter = std::function<absl::Status(absl::string_view)>;
 using ByteReader = std::function<absl::StatusOr<std::string>()>;
 
 struct ExportOptions {
-  std::vector<std::string> keys;  // of records, hex; empty: everything
+  std::vector<std::string> keys = {};  // of records, hex; empty: everything
   bool sign = true;
 };
 
@@ -47,7 +47,7 @@ struct ImportCaps {
 struct ImportOptions {
   bool dry_run = false;         // check everything, count what would happen, change nothing
   bool allow_unsigned = false;  // take the configurations of an unsigned export
-  ImportCaps caps;
+  ImportCaps caps = {};
 };
 
 struct ImportReport {

@@ -41,7 +41,7 @@ struct StoreStats {
 };
 
 struct EvictSelection {
-  std::vector<std::string> keys;  // these records and the binaries only they need; if empty:
+  std::vector<std::string> keys = {};  // these records and the binaries only they need; if empty:
   std::optional<int64_t> down_to_bytes =
       std::nullopt;  // least recently used binaries with their records, until the rest fits; or
   bool all = false;

@@ -38,6 +38,16 @@ inline void WriteFile(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
+// Flips a bit at every place where `text` is found (a database may hold stale copies); returns how many there were.
+inline int FlipEverywhere(std::string& bytes, const std::string& text) {
+  int found = 0;
+  for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1)) {
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);  // a hex digit mostly stays one
+    ++found;
+  }
+  return found;
+}
+
 }  // namespace ladder
 
 #endif  // LADDER_TESTS_SERVER_STORAGE_TEMPORARY_FOLDER_H_
