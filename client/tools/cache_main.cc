@@ -1,5 +1,6 @@
 // ladder-cache: looks into a cache of kernels and moves it between machines.
 #include <CLI/CLI.hpp>
+#include <iostream>
 
 #include "client/tools/cache_commands.h"
 #include "client/tools/connection.h"
@@ -91,6 +92,7 @@ absl::Status Run(const CLI::App& app, Flags& flags) {
   }
   const absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(flags.connection);
   if (!connection.ok()) return connection.status();
+  for (const std::string& note : (*connection)->notes()) std::cerr << kProgram << ": " << note << "\n";
   CacheCommands commands((*connection)->channel(), flags.json);
   if (command == "list") return commands.List(flags.trace);
   if (command == "explain") {

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "client/dial.h"
 #include "client/grpc_status.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
@@ -28,6 +30,19 @@ bool ServesCache(const std::shared_ptr<grpc::Channel>& channel, const std::strin
          std::filesystem::equivalent(database.parent_path(), cache_path, error);
 }
 
+// What opening the cache found damaged and set aside, a sentence each: it is news to whoever waits for the tool.
+std::vector<std::string> SetAsideSince(const std::shared_ptr<grpc::Channel>& channel, absl::Time begin) {
+  grpc::ClientContext context;
+  tune::v1::QuarantineResponse response;
+  std::vector<std::string> notes;
+  if (!tune::v1::CacheAdmin::NewStub(channel)->Quarantine(&context, {}, &response).ok()) return notes;
+  for (const tune::v1::QuarantineResponse::Entry& entry : response.entries()) {
+    if (entry.at_unix() < absl::ToUnixSeconds(begin)) continue;
+    notes.push_back(absl::StrCat(entry.reason(), "; it was set aside (", entry.what(), ") and a fresh one was begun"));
+  }
+  return notes;
+}
+
 }  // namespace
 
 Connection::Connection() = default;
@@ -46,20 +61,19 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
                                                  "; start ladderd, or leave --server out to work on the local cache"));
     }
     connection->channel_ = *std::move(channel);
-    connection->where_ = absl::StrCat("the service at ", options.server);
     return connection;
   }
   Config config = DefaultConfig();
   const std::string daemon_address = config.listen;
   config.listen.clear();
   config.tcp_listen.clear();
-  config.log_level = "warn";
   if (!options.cache.empty()) config.cache_path = options.cache;
+  const absl::Time begin = absl::Now();
   absl::StatusOr<std::unique_ptr<EmbeddedHost>> host = EmbeddedHost::Start(config);
   if (host.ok()) {
     connection->host_ = *std::move(host);
     connection->channel_ = connection->host_->InProcessChannel();
-    connection->where_ = absl::StrCat("the cache in ", config.cache_path);
+    connection->notes_ = SetAsideSince(connection->channel_, begin);
     return connection;
   }
   if (daemon_address.empty()) return host.status();
@@ -67,7 +81,6 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
   absl::StatusOr<std::shared_ptr<grpc::Channel>> daemon = client::Dial(daemon_address, std::chrono::milliseconds(500));
   if (!daemon.ok() || !ServesCache(*daemon, config.cache_path)) return host.status();
   connection->channel_ = *std::move(daemon);
-  connection->where_ = absl::StrCat("the daemon at ", daemon_address);
   return connection;
 }
 

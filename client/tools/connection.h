@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -29,14 +30,14 @@ class Connection {
   ~Connection();
 
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
-  // "the cache in /home/u/.cache/ladder", "the service at unix:/...": for messages.
-  const std::string& where() const { return where_; }
+  // What the user should know of how it was opened, a sentence each: damage that was set aside.
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   Connection();
   std::unique_ptr<EmbeddedHost> host_;
   std::shared_ptr<grpc::Channel> channel_;
-  std::string where_;
+  std::vector<std::string> notes_;
 };
 
 // What a tool without --target means on a machine without a GPU.

@@ -191,6 +191,7 @@ int Run(const Flags& flags) {
   }
   const absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(flags.connection);
   if (!connection.ok()) return Fail(kProgram, connection.status());
+  for (const std::string& note : (*connection)->notes()) std::cerr << kProgram << ": " << note << "\n";
   ProgressLine progress(stderr, isatty(STDERR_FILENO) != 0);
   TuneSession session((*connection)->channel(), progress);
   if (flags.list) return List(session);

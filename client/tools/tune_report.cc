@@ -89,8 +89,9 @@ std::string OperatorTable(const TunedOperator& tuned) {
   if (seeds) table.Column("predicted us");
   table.Column("TFLOP/s").Column("GB/s").Column("% roofline");
   for (const std::string& name : yardsticks) table.Column(absl::StrCat(name, " us")).Column("ratio");
-  table.Column("schedule", TextTable::Align::kLeft).Column("tried").Column("rejected");
-  table.Column("cache", TextTable::Align::kLeft);
+  // The candidate's text is long and comes last.
+  table.Column("tried").Column("rejected").Column("cache", TextTable::Align::kLeft);
+  table.Column("schedule", TextTable::Align::kLeft);
   for (const TunedRow& row : tuned.rows) {
     const pb::TuningRecord& record = row.record;
     const double us = IsMeasured(record) ? record.ranked(0).measurement().median_us() : 0;
@@ -109,10 +110,10 @@ std::string OperatorTable(const TunedOperator& tuned) {
       cells.push_back(theirs > 0 && us > 0 ? absl::StrFormat("%.2f", us / theirs) : "-");
     }
     const CandidateCount count = CountCandidates(record.trace());
-    cells.push_back(record.ranked_size() > 0 ? Describe(record.ranked(0).candidate()) : "none");
     cells.push_back(absl::StrCat(count.tried));
     cells.push_back(absl::StrCat(count.rejected));
     cells.push_back(row.cache_hit ? "hit" : "miss");
+    cells.push_back(record.ranked_size() > 0 ? Describe(record.ranked(0).candidate()) : "none");
     table.Row(std::move(cells));
   }
   return table.ToString();

@@ -64,7 +64,7 @@ class BadInput(Home):
         # a system folder; a daemon told to look in one empty folder only is what a person can configure.
         os.mkdir(f"{self.home}/empty")
         with open(f"{self.home}/ladderd.json", "w", encoding="utf-8") as file:
-            file.write('{"compile": {"nvrtc": ["%s/empty/libnvrtc.so"]}}' % self.home)
+            file.write('{"compile": {"nvrtc_paths": ["%s/empty"]}}' % self.home)
         _, address = self.start_daemon("--config", f"{self.home}/ladderd.json")
         result = self.tune(*SMALL, *FEW, *TARGET, "--server", address)
         self.assert_refused(result, 3, "compiler")
