@@ -1,0 +1,134 @@
+// Every kind of candidate through the real compiler for every architecture. Skipped, with the compiler's own words, where
+// no NVRTC is installed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "core/backend/cuda/nvrtc.h"
+#include "schedules/catalog.h"
+#include "tests/emulator/emulator_device.h"
+#include "tests/schedules/operators.h"
+
+namespace ladder {
+namespace {
+
+const ScheduleCatalog& Catalog() {
+  static const ScheduleCatalog& catalog = *new ScheduleCatalog(MakeCatalog());
+  return catalog;
+}
+
+CudaCompiler& Nvrtc() {
+  static CudaCompiler& compiler = *new CudaCompiler(Catalog().sources);
+  return compiler;
+}
+
+struct Attempt {
+  std::string name;
+  CompileRequest request;
+};
+
+void Add(const Schedule& schedule, const NormalizedOperator& op, const Candidate& candidate, const Target& target,
+         std::vector<Attempt>& attempts) {
+  absl::StatusOr<LoweredKernel> lowered = schedule.Lower(op, candidate, target);
+  ASSERT_TRUE(lowered.ok()) << candidate.ToString() << " for " << op.ToString() << ": " << lowered.status();
+  attempts.push_back({absl::StrCat(candidate.ToString(), " for ", op.ToString()), {target.arch, lowered->source}});
+}
+
+std::vector<absl::StatusOr<CompiledKernel>> Compile(const std::vector<Attempt>& attempts) {
+  std::vector<CompileRequest> requests;
+  for (const Attempt& attempt : attempts) requests.push_back(attempt.request);
+  return Nvrtc().Compile(requests, nullptr);
+}
+
+class NvrtcTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (!Nvrtc().Version().empty()) return;
+    const CompileRequest nothing;
+    GTEST_SKIP() << Nvrtc().Compile({&nothing, 1}, nullptr)[0].status().message();
+  }
+};
+
+// One candidate of each schedule for each operator it serves, chosen so that parameters take all their values; a third of
+// the operators on architectures that run the same kernels as a tested neighbour.
+TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
+  const absl::StatusOr<Target> target = Target::FromName(GetParam());
+  ASSERT_TRUE(target.ok()) << target.status();
+  const size_t stride = GetParam() == "sm_80" || GetParam() == "sm_90a" ? 1 : 3;
+  const int64_t kM[] = {1, 16, 64, 33, 512};
+  std::vector<Attempt> attempts;
+  for (const auto& schedule : Catalog().schedules) {
+    PairCoverage coverage;
+    size_t served = 0, turn = 0;
+    for (const char* file : {"quantised_operators.txt", "dense_operators.txt"}) {
+      const std::vector<NormalizedOperator> operators = ReadOperators(file);
+      for (size_t i = 0; i < operators.size(); ++i) {
+        const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];
+        if (i % stride != 0 || !schedule->Supports(operators[i], m, *target).ok()) continue;
+        for (const Candidate& c : PickCandidates(schedule->Enumerate(operators[i], m, *target), 1, coverage)) {
+          Add(*schedule, operators[i], c, *target, attempts);
+          ++served;
+        }
+      }
+    }
+    // Every schedule runs here, or says that it needs what only one architecture has.
+    EXPECT_TRUE(served > 0 || (std::string(schedule->name()).find("wgmma") != std::string::npos && !target->has_wgmma()))
+        << std::string(schedule->name()) << " serves nothing on " << GetParam();
+  }
+  const auto results = Compile(attempts);
+  int spilled = 0;
+  double ms = 0;
+  for (size_t i = 0; i < results.size(); ++i) {
+    EXPECT_TRUE(results[i].ok()) << attempts[i].name << ": " << results[i].status();
+    if (!results[i].ok()) continue;
+    EXPECT_FALSE(results[i]->binary.empty()) << attempts[i].name;
+    spilled += results[i]->spill_bytes > 0;
+    ms += results[i]->compile_ms;
+  }
+  std::printf("%s: %zu kernels, %d spill, %.0f ms each\n", GetParam().c_str(), results.size(), spilled,
+              ms / static_cast<double>(results.size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, NvrtcTest,
+                         testing::Values("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_120a"),
+                         [](const testing::TestParamInfo<std::string>& info) { return info.param; });
+
+// What the policy ranks first must be worth running: no spills, no serialised warp group products.
+TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
+  const absl::StatusOr<Target> target = Target::FromName("h200");
+  ASSERT_TRUE(target.ok());
+  std::vector<Attempt> attempts;
+  for (const char* w : {"int4", "nf4", "fp16"}) {
+    for (int64_t m : {1, 16, 64, 256, 4096}) {
+      OperatorDescriptor d;
+      d.w = w;
+      d.n = 8192;
+      d.k = 8192;
+      const absl::StatusOr<NormalizedOperator> op = Normalize(d);
+      ASSERT_TRUE(op.ok()) << op.status();
+      const Schedule* best_schedule = nullptr;
+      Candidate best;
+      double best_us = 0;
+      for (const auto& schedule : Catalog().schedules) {
+        if (!schedule->Supports(*op, m, *target).ok()) continue;
+        for (const Candidate& candidate : schedule->Enumerate(*op, m, *target)) {
+          const double us = schedule->Predict(*op, m, candidate, *target);
+          if (best_schedule == nullptr || us < best_us) best_schedule = schedule.get(), best = candidate, best_us = us;
+        }
+      }
+      ASSERT_NE(best_schedule, nullptr);
+      Add(*best_schedule, *op, best, *target, attempts);
+    }
+  }
+  const auto results = Compile(attempts);
+  for (size_t i = 0; i < results.size(); ++i) {
+    ASSERT_TRUE(results[i].ok()) << attempts[i].name << ": " << results[i].status();
+    EXPECT_EQ(results[i]->spill_bytes, 0) << attempts[i].name;
+    std::printf("%3d registers, %4.0f ms: %s\n", results[i]->registers, results[i]->compile_ms, attempts[i].name.c_str());
+  }
+}
+
+}  // namespace
+}  // namespace ladder
