@@ -230,6 +230,7 @@ struct DecodeKernel {
     }
     block_sync();
     u8* const partials = split_partials(p.workspace) + static_cast<i64>(tile) * kSplits * (kRows * kBlockRows * 4);
+#pragma unroll 1
     for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
       const int token = i / kBlockRows;
       const int row = i % kBlockRows;
@@ -244,6 +245,7 @@ struct DecodeKernel {
     }
     if constexpr (kSplits > 1) {
       if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
+#pragma unroll 1
       for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
         float value = 0;
 #pragma unroll

@@ -48,13 +48,14 @@ struct Plan {
   }
 
   absl::Status InRange() const {
-    const bool shape = OneOf(bm, {16, 32, 64, 128, 256}) && OneOf(bn, {64, 128, 256}) && OneOf(bk, {64, 128, 256}) &&
-                       stages >= 2 && stages <= 8 && OneOf(row_tiles, {1, 2, 4});
-    const bool warps = OneOf(token_warps, {1, 2, 4}) && OneOf(depth_warps, {1, 2, 4}) && bm / token_warps >= 16 &&
-                       bk / depth_warps >= 64 && bn / (16 * row_tiles) * token_warps * depth_warps <= 32;
-    const bool rest = splits >= 1 && splits <= 64 && raster >= 1 && raster <= 1024 && OneOf(pair_table, {0, 1}) &&
-                      OneOf(scale_in_weights, {0, 1});
-    if (shape && warps && rest) return absl::OkStatus();
+    const bool listed = OneOf(bm, {16, 32, 64, 128, 256}) && OneOf(bn, {64, 128, 256}) && OneOf(bk, {64, 128, 256}) &&
+                        stages >= 2 && stages <= 8 && OneOf(row_tiles, {1, 2, 4}) && OneOf(token_warps, {1, 2, 4}) &&
+                        OneOf(depth_warps, {1, 2, 4}) && splits >= 1 && splits <= 64 && raster >= 1 && raster <= 1024 &&
+                        OneOf(pair_table, {0, 1}) && OneOf(scale_in_weights, {0, 1});
+    if (listed && bm / token_warps >= 16 && bk / depth_warps >= 64 &&
+        bn / (16 * row_tiles) * token_warps * depth_warps <= 32) {
+      return absl::OkStatus();
+    }
     return absl::InvalidArgumentError("pipelined: a parameter is out of its range");
   }
 

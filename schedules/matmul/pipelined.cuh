@@ -99,6 +99,7 @@ struct PipelinedKernel {
   // Scales and zeros of the stage: 64 rows of one group are 128 contiguous bytes (32 of 4-bit zeros).
   static LADDER_DEVICE void load_planes(const MatmulArguments& p, const Position& at, int first_column, u32 stage) {
     const u16* scale = static_cast<const u16*>(p.scale);
+#pragma unroll 1
     for (int i = thread_id(); i < kSegments * kBN / 8; i += kThreads) {
       const int group = Plane::group_of(first_column + i / (kBN / 8) * kSegmentColumns);
       const int piece = i % (kBN / 8);
@@ -109,6 +110,7 @@ struct PipelinedKernel {
       }
     }
     if constexpr (Config::kZeros == Zeros::kQuantized) {
+#pragma unroll 1
       for (int i = thread_id(); i < kSegments * kBN / 32; i += kThreads) {
         const int group = Plane::group_of(first_column + i / (kBN / 32) * kSegmentColumns);
         const int piece = i % (kBN / 32);

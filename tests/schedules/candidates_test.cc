@@ -1,0 +1,122 @@
+// What enumeration promises of decode and pipelined: candidates that lower, fit the machine they are for, and are few.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "core/operator/operator.h"
+#include "schedules/matmul/decode.h"
+#include "schedules/matmul/pipelined.h"
+
+namespace ladder {
+namespace {
+
+NormalizedOperator Op(const std::string& w, int64_t n, int64_t k, std::optional<int64_t> group = std::nullopt) {
+  OperatorDescriptor d;
+  d.w = w;
+  d.n = n;
+  d.k = k;
+  d.group = group;
+  return *Normalize(d);
+}
+
+void ExpectGoodCandidates(const Schedule& schedule, const NormalizedOperator& op, int64_t m, const Target& target) {
+  SCOPED_TRACE(op.ToString() + " m=" + std::to_string(m) + " on " + target.model);
+  ASSERT_TRUE(schedule.Supports(op, m, target).ok()) << schedule.Supports(op, m, target);
+  const std::vector<Candidate> candidates = schedule.Enumerate(op, m, target);
+  EXPECT_GE(candidates.size(), 1u);
+  EXPECT_LE(candidates.size(), 60u);
+  std::set<std::string> distinct;
+  double last = 0;
+  for (const Candidate& c : candidates) {
+    EXPECT_TRUE(distinct.insert(c.ToString()).second) << c.ToString();
+    const absl::StatusOr<LoweredKernel> kernel = schedule.Lower(op, c, target);
+    ASSERT_TRUE(kernel.ok()) << c.ToString() << ": " << kernel.status();
+    const LaunchSpec& launch = kernel->launch;
+    EXPECT_LE(launch.shared_bytes, target.limits.shared_bytes_per_block) << c.ToString();
+    EXPECT_LE(launch.threads, 1024);
+    EXPECT_EQ(launch.threads % 32, 0);
+    EXPECT_LT(launch.Grid(std::min<int64_t>(m, launch.max_m)), int64_t{1} << 31);
+    // One counter per output tile where K is split.
+    if (c["splits"] > 1) {
+      EXPECT_LE(launch.Grid(launch.max_m) / c["splits"], kCounterBytes / 4) << c.ToString();
+      EXPECT_GT(launch.WorkspaceBytes(1), kCounterBytes);
+    } else {
+      EXPECT_EQ(launch.WorkspaceBytes(1), 0);
+    }
+    const double predicted = schedule.Predict(op, m, c, target);
+    EXPECT_TRUE(std::isfinite(predicted) && predicted >= last) << c.ToString() << ": " << predicted;
+    last = predicted;
+  }
+}
+
+TEST(Candidates, FitTheirMachine) {
+  for (const std::string name : {"h200", "a100-80g", "rtx4090", "b200", "rtx5090"}) {
+    const Target target = *Target::FromName(name);
+    for (const std::string w : {"int4", "nf4"}) {
+      for (const auto& [n, k] : {std::pair{4096, 4096}, {8192, 28672}, {100, 96}, {1, 1}}) {
+        for (const int64_t m : {1, 3, 16}) ExpectGoodCandidates(*MakeDecodeSchedule(), Op(w, n, k), m, target);
+        for (const int64_t m : {1, 16, 100, 4096})
+          ExpectGoodCandidates(*MakePipelinedSchedule(), Op(w, n, k), m, target);
+      }
+    }
+  }
+}
+
+TEST(Candidates, ServeTheLargestOperators) {
+  const Target target = *Target::FromName("h200");
+  ExpectGoodCandidates(*MakePipelinedSchedule(), Op("int4", kMaxDimension, kMaxDimension), kMaxDimension, target);
+  ExpectGoodCandidates(*MakeDecodeSchedule(), Op("int4", kMaxDimension, 4096), 1, target);
+}
+
+TEST(Candidates, DecodeSaysWhatItDoesNotServe) {
+  const auto decode = MakeDecodeSchedule();
+  const Target target = *Target::FromName("h200");
+  EXPECT_EQ(decode->Supports(Op("int4", 64, 64), 17, target).message(), "decode: m = 17 is more than 16");
+  EXPECT_EQ(decode->Supports(Op("fp16", 64, 64), 1, target).message(), "weights are not quantised");
+  const absl::Status big = decode->Supports(Op("int4", 64, kMaxDimension), 16, target);
+  EXPECT_EQ(big.message(), "decode: 16 rows of K = 16777216 fit no shared memory");
+  EXPECT_TRUE(decode->Enumerate(Op("int4", 64, 64), 17, target).empty());
+}
+
+TEST(Candidates, LowerRefusesWhatDoesNotFit) {
+  const Target target = *Target::FromName("h200");
+  const NormalizedOperator op = Op("int4", 4096, 4096);
+  for (const auto& schedule : {MakeDecodeSchedule(), MakePipelinedSchedule()}) {
+    Candidate good = schedule->Enumerate(op, 16, target).front();
+    for (auto& parameter : good.parameters) {
+      for (const int64_t value : {int64_t{-1}, int64_t{0}, int64_t{1} << 40}) {
+        if (value == 0 && (parameter.first == "pair_table" || parameter.first == "scale_in_weights")) continue;
+        Candidate bad = good;
+        for (auto& p : bad.parameters) {
+          if (p.first == parameter.first) p.second = value;
+        }
+        const absl::StatusOr<LoweredKernel> kernel = schedule->Lower(op, bad, target);
+        EXPECT_EQ(kernel.status().code(), absl::StatusCode::kInvalidArgument) << bad.ToString();
+      }
+    }
+    Candidate renamed = good;
+    renamed.parameters.front().first = "tile";
+    EXPECT_EQ(schedule->Lower(op, renamed, target).status().code(), absl::StatusCode::kInvalidArgument);
+    Candidate table = good;
+    for (auto& p : table.parameters) {
+      if (p.first == "pair_table") p.second = 1;
+    }
+    EXPECT_EQ(schedule->Lower(op, table, target).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(Candidates, ScalesOfAnotherTypeStayOnTheSums) {
+  OperatorDescriptor d;
+  d.w = "int4";
+  d.scale = "bf16";
+  d.n = 4096;
+  d.k = 4096;
+  const NormalizedOperator op = *Normalize(d);
+  for (const Candidate& c : MakePipelinedSchedule()->Enumerate(op, 4096, *Target::FromName("h200"))) {
+    EXPECT_EQ(c["scale_in_weights"], 0) << c.ToString();
+  }
+}
+
+}  // namespace
+}  // namespace ladder
