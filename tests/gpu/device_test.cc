@@ -143,7 +143,7 @@ TEST_F(GpuDevice, TimesLongerWorkLonger) {
   EXPECT_GT((*twice)[0].median_us, 0.5);
   EXPECT_EQ((*twice)[0].repeats, 7);
   // The same kernel, interleaved: the same time.
-  EXPECT_NEAR((*twice)[0].median_us, (*twice)[1].median_us, 0.1 * (*twice)[0].median_us);
+  EXPECT_NEAR((*twice)[0].median_us, (*twice)[1].median_us, 0.15 * (*twice)[0].median_us);
   const absl::StatusOr<std::vector<Measurement>> longer = gpu().device->Profile({op, 4096, 1}, std::vector{kernel}, {});
   ASSERT_TRUE(longer.ok()) << longer.status();
   EXPECT_GT(longer->front().median_us, 2 * (*twice)[0].median_us);

@@ -47,6 +47,9 @@ absl::StatusOr<Timed> Prepare(const EnqueueCall& enqueue, int rotation, const Pr
                               const Stream& stream) {
   LADDER_ASSIGN_OR_RETURN(Event start, Event::Create());
   LADDER_ASSIGN_OR_RETURN(Event end, Event::Create());
+  // Code is loaded at a kernel's first launch, which must not happen inside a capture.
+  LADDER_RETURN_IF_ERROR(enqueue(0, stream));
+  LADDER_RETURN_IF_ERROR(stream.Synchronize());
   const int probe_calls = std::max(rotation, 2);
   LADDER_ASSIGN_OR_RETURN(Graph probe, CaptureCalls(enqueue, probe_calls, stream));
   LADDER_RETURN_IF_ERROR(probe.Launch(stream));  // the first replay uploads the graph
