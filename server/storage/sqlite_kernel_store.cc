@@ -63,6 +63,10 @@ absl::StatusOr<std::optional<TuningRecord>> SqliteKernelStore::FindAt(const Cach
     const std::lock_guard lock(read_mutex_);
     row = reader_->At(key.digest, generation);
   }
+  if (absl::IsDataLoss(row.status())) {
+    NoteDamage(row.status());
+    return std::nullopt;
+  }
   if (!row.ok()) return row.status();
   if (!*row) return std::nullopt;
   const absl::StatusOr<std::shared_ptr<const TuningRecord>> record = Decode(**row);
@@ -76,8 +80,12 @@ absl::StatusOr<std::vector<TuningRecord>> SqliteKernelStore::FindSeeds(const Nor
     const std::lock_guard lock(read_mutex_);
     rows = reader_->OfOperator(OperatorHash(op), m, kSeedsPerLookup);
   }
-  if (!rows.ok()) return rows.status();
   std::vector<TuningRecord> seeds;
+  if (absl::IsDataLoss(rows.status())) {
+    NoteDamage(rows.status());
+    return seeds;  // tuning goes on without
+  }
+  if (!rows.ok()) return rows.status();
   for (const RecordRow& row : *rows) {
     const absl::StatusOr<std::shared_ptr<const TuningRecord>> record = Decode(row);
     if (record.ok() && (*record)->op == op) seeds.push_back(**record);
@@ -157,6 +165,7 @@ uint64_t SqliteKernelStore::Generation() { return generation_; }
 absl::Status SqliteKernelStore::Write(const std::function<absl::Status(StoreDatabase&, Removed&)>& change) {
   const std::lock_guard lock(write_mutex_);
   const int64_t bytes_before = blob_bytes_;
+  given_generation_ = generation_;
   Removed removed;
   const absl::Status status = [&] {
     absl::StatusOr<sqlite::Transaction> transaction = sqlite::Transaction::Begin(writer_->connection());
@@ -168,8 +177,11 @@ absl::Status SqliteKernelStore::Write(const std::function<absl::Status(StoreData
   if (!status.ok()) {
     blob_bytes_ = bytes_before;
     NoteDamage(status);
-    return status;
+    if (!absl::IsDataLoss(status)) return status;
+    return absl::DataLossError(absl::StrCat(
+        status.message(), ": restart this program, which then checks the file and sets it aside if need be"));
   }
+  generation_ = given_generation_;
   for (const std::string& key : removed.keys) hot_.Erase(key);
   if (removed.binaries > 0) {
     const std::lock_guard damage_lock(damage_mutex_);
@@ -238,7 +250,7 @@ absl::StatusOr<uint64_t> SqliteKernelStore::Put(const TuningRecord& record,
   };
   uint64_t generation = 0;
   const absl::Status status = Write([&](StoreDatabase& database, Removed& removed) -> absl::Status {
-    generation = generation_ + 1;
+    generation = given_generation_ = generation_ + 1;
     const absl::StatusOr<RecordRow> row = EncodeRecord(record, generation);
     if (!row.ok()) return row.status();
     int64_t added = 0;
@@ -260,9 +272,6 @@ absl::StatusOr<uint64_t> SqliteKernelStore::Put(const TuningRecord& record,
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
-  uint64_t seen = generation_;
-  while (seen < generation && !generation_.compare_exchange_weak(seen, generation)) {
-  }
   return generation;
 }
 

@@ -137,7 +137,8 @@ class SqliteKernelStore : public KernelStore {
   std::unique_ptr<StoreDatabase> writer_, reader_;  // in this order: the writer, closed last, tidies the log away
   HotRecords hot_;
   UseLog uses_;
-  int64_t blob_bytes_ = 0;  // by write_mutex_
+  int64_t blob_bytes_ = 0;         // by write_mutex_
+  uint64_t given_generation_ = 0;  // by write_mutex_: the highest of the running change, told once it is committed
   std::atomic<uint64_t> generation_ = 0;
   std::atomic<int64_t> lookups_ = 0, hits_ = 0;
 

@@ -27,7 +27,10 @@ absl::Status SqliteKernelStore::ForEach(const std::function<bool(const TuningRec
     {
       const std::lock_guard lock(read_mutex_);
       const absl::StatusOr<int64_t> next = reader_->Page(last, kRowsPerPage, rows);
-      if (!next.ok()) return next.status();
+      if (!next.ok()) {
+        NoteDamage(next.status());
+        return next.status();
+      }
       last = *next;
     }
     if (last == 0) return absl::OkStatus();

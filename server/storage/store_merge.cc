@@ -29,10 +29,8 @@ bool KeepsPlace(const TuningRecord& here, const TuningRecord& arriving) {
 absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(const RecordSource& next_record, const BinarySource& read_binary,
                                                       bool dry_run) {
   MergeOutcome outcome;
-  uint64_t generation = 0;
   const absl::Status only_tried = absl::CancelledError("dry run");
   const absl::Status status = Write([&](StoreDatabase& database, Removed& removed) -> absl::Status {
-    generation = generation_;
     while (true) {
       const absl::StatusOr<std::optional<TuningRecord>> next = next_record();
       if (!next.ok()) return next.status();
@@ -47,7 +45,7 @@ absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(const RecordSource& next_r
           continue;
         }
       }
-      const absl::StatusOr<RecordRow> encoded = EncodeRecord(record, ++generation);
+      const absl::StatusOr<RecordRow> encoded = EncodeRecord(record, ++given_generation_);
       if (!encoded.ok()) return encoded.status();
       const absl::StatusOr<std::vector<int64_t>> ids =
           AddBinaries(database, record, read_binary, outcome.binaries, blob_bytes_);
@@ -67,14 +65,11 @@ absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(const RecordSource& next_r
       removed += *evicted;
       blob_bytes_ -= evicted->bytes;
     }
-    if (absl::Status s = database.SetGeneration(static_cast<int64_t>(generation)); !s.ok()) return s;
+    if (absl::Status s = database.SetGeneration(static_cast<int64_t>(given_generation_)); !s.ok()) return s;
     return dry_run ? only_tried : absl::OkStatus();  // an error undoes it all
   });
   if (dry_run && status == only_tried) return outcome;
   if (!status.ok()) return status;
-  uint64_t seen = generation_;
-  while (seen < generation && !generation_.compare_exchange_weak(seen, generation)) {
-  }
   return outcome;
 }
 

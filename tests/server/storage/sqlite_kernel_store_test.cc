@@ -423,6 +423,26 @@ TEST_F(StoreTest, ThreadsSeeWholeRecords) {
   EXPECT_GT(found, 0);
 }
 
+TEST_F(StoreTest, WritersShareTheGenerations) {
+  Open();
+  std::vector<std::vector<uint64_t>> given(4);
+  std::vector<std::thread> writers;
+  for (size_t t = 0; t < given.size(); ++t) {
+    writers.emplace_back([&, t] {
+      for (int i = 0; i < 15; ++i) {
+        const std::string binary = SampleBinary(t * 100 + i);
+        given[t].push_back(PutSample(*store_, SampleRecord(8192, i % 3 + 1, binary), binary));
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  std::set<uint64_t> all;
+  for (const std::vector<uint64_t>& one : given) all.insert(one.begin(), one.end());
+  EXPECT_EQ(all.size(), 60u);
+  EXPECT_EQ(*all.rbegin(), 60u);
+  EXPECT_EQ(store_->Generation(), 60u);
+}
+
 TEST_F(StoreTest, LookUpsTakeMicroseconds) {
   Open();
   const std::string binary = SampleBinary(1);
