@@ -1,6 +1,6 @@
-// Table lookup through shared memory: entry b (256 of them) is the pair of values of byte b's two codes, low code in the
-// low half, repeated for each of the 32 banks, so that any 32 lanes read without conflicts. Half a load and about one
-// integer operation a weight, against 2.6 integer operations by byte permutes. 32 KB.
+// Table lookup through shared memory: entry b (256 of them) is the pair of values of byte b's two codes, low code in
+// the low half, repeated for each of the 32 banks, so that any 32 lanes read without conflicts. Half a load and about
+// one integer operation a weight, against 2.6 integer operations by byte permutes. 32 KB.
 #pragma once
 #include "schedules/device/decode.cuh"
 
@@ -23,8 +23,8 @@ LADDER_DEVICE void build_pair_table(u32 table, u32 thread, u32 threads) {
 
 // The A fragment of a word. `lane_table` = table + 4 * lane.
 LADDER_DEVICE void decode_pair_table(u32 word, u32 lane_table, u32 (&a)[4]) {
-  // A permute and a shifted addition; a shift and a mask would tempt the compiler to keep four addresses a word instead of
-  // the word.
+  // A permute and a shifted addition; a shift and a mask would tempt the compiler to keep four addresses a word instead
+  // of the word.
 #pragma unroll
   for (u32 i = 0; i < 4; i++) a[i] = load_shared_u32(lane_table + (byte_permute(word, 0, 0x4440u + i) << 7));
 }

@@ -1,5 +1,5 @@
-// Scales and zero points of the two rows a lane holds in an A fragment (lane/4 and lane/4 + 8), and the decode that uses
-// them. Two values of 16 bits travel in one u32: the first row's in the low half.
+// Scales and zero points of the two rows a lane holds in an A fragment (lane/4 and lane/4 + 8), and the decode that
+// uses them. Two values of 16 bits travel in one u32: the first row's in the low half.
 #pragma once
 #include "schedules/device/decode.cuh"
 
@@ -72,7 +72,8 @@ struct Dequantizer {
   u32 scale[2];   // per row: in both halves (compute type), or fp32 bits where the types differ
   u32 zero[2];    // likewise; negated for rescaled zeros
 
-  // `scales`: load_row_pair of the scales; `zeros`: likewise, or the byte of two 4-bit zeros. Unneeded ones are ignored.
+  // `scales`: load_row_pair of the scales; `zeros`: likewise, or the byte of two 4-bit zeros. Unneeded ones are
+  // ignored.
   LADDER_DEVICE void set(u32 scales, u32 zeros) {
 #pragma unroll
     for (int r = 0; r < 2; r++) {

@@ -3,14 +3,14 @@
 // A block computes kBlockRows = 16 * kRowTiles * kRowWarps weight rows for one of kSplits slices of K. Its warps form
 // kRowWarps x kWarps: warps of one row group share rows and take turns along K, a unit of kUnit 64-column blocks each.
 // D = W * X^T by mma.m16n8k16, weights being operand A:
-//   A  lane t holds rows t/4 (+8) of a row tile; a lane's 16-byte load is its four k16 steps of a 64-column block. kLoads
-//      units are in flight in registers; the first are issued before the previous kernel has finished (they are constants).
+//   A  lane t holds rows t/4 (+8) of a row tile; a lane's 16-byte load is its four k16 steps of a 64-column block.
+//      kLoads units are in flight in registers; being constants, the first are issued before the previous kernel ends.
 //   B  activation row t/4 (+8 for the second tile), by ldmatrix from x, staged once in shared memory in natural order:
-//      [m][slice of K], rows padded by 16 bytes so that eight rows fall into different banks. Lanes of rows >= m read row
-//      m - 1 again: a column of D depends on its own row of x only, and theirs are not stored.
+//      [m][slice of K], rows padded by 16 bytes so that eight rows fall into different banks. Lanes of rows >= m read
+//      row m - 1 again: a column of D depends on its own row of x only, and theirs are not stored.
 //   D  lane t holds weight rows t/4 (+8), activation rows 2(t%4) + {0, 1} (+8 for the second tile).
-// Scales multiply fp32 partial sums at the end of each group (of each segment, the part of a group inside a unit), or the
-// finished sum when there is one per channel; rescaled zeros need them in the weights. Warps of a row group reduce
+// Scales multiply fp32 partial sums at the end of each group (of each segment, the part of a group inside a unit), or
+// the finished sum when there is one per channel; rescaled zeros need them in the weights. Warps of a row group reduce
 // through shared memory in a fixed order, blocks of a tile through the workspace (split_k.cuh).
 #pragma once
 #include "schedules/device/pair_table.cuh"
@@ -90,8 +90,8 @@ struct DecodeKernel {
 
   static LADDER_DEVICE void load(const MatmulArguments& p, const Position& at, int unit, Load& load) {
     const int block = (at.first_unit + unit) * kUnit;
-    const u8* words = static_cast<const u8*>(p.w) +
-                      (static_cast<i64>(at.row_block) * kBlocks + block) * 2048 + at.row_tile * 512 + at.lane * 16;
+    const u8* words = static_cast<const u8*>(p.w) + (static_cast<i64>(at.row_block) * kBlocks + block) * 2048 +
+                      at.row_tile * 512 + at.lane * 16;
 #pragma unroll
     for (int j = 0; j < kUnit; j++) {
       if (kBlocks % kUnit == 0 || block + j < kBlocks) {
@@ -205,13 +205,14 @@ struct DecodeKernel {
   static LADDER_DEVICE void finish(const MatmulArguments& p, int token, int n, float value) {
     if (n >= Config::kN) return;
     if constexpr (kScaleAtEnd) {
-      value *= to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));
+      value *=
+          to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));
     }
     store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * Config::kN + n,
                  value + load_bias<Config>(p.bias, n));
   }
 
-  // Adds the warps' sums and stores the outputs, or this split's share of them; the last split to arrive adds the shares.
+  // Adds the warps' sums and stores the outputs, or this split's share of them; the last split adds the shares.
   static LADDER_DEVICE void reduce(const MatmulArguments& p, const Position& at, u32 shared, int tile, int split,
                                    const float (&sum)[kRowTiles][kTokenTiles][4]) {
     const u32 sums = shared + kSumsAt;

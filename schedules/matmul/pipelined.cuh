@@ -1,16 +1,17 @@
-// Pipelined: any number of activation rows (tokens) against quantised weights, by mma.sync and a ring of cp.async stages.
+// Pipelined: any number of activation rows (tokens) against quantised weights, by mma.sync and a ring of cp.async.
 //
-// A block computes kBN weight rows x kBM tokens for one of kSplits slices of K, kBK columns a stage, kStages in the ring.
-// Its warps form row_warps x kTokenWarps x kDepthWarps: a warp computes 16 * kRowTiles rows x kBM / kTokenWarps tokens over
-// its share of the stage's 64-column blocks; the depth warps' sums are added at the end. D = W * X^T by mma.m16n8k16:
+// A block computes kBN weight rows x kBM tokens for one of kSplits slices of K, kBK columns a stage, kStages in the
+// ring. Its warps form row_warps x kTokenWarps x kDepthWarps: a warp computes 16 * kRowTiles rows x kBM / kTokenWarps
+// tokens over its share of the stage's 64-column blocks; the depth warps' sums are added at the end. D = W * X^T by
+// mma.m16n8k16:
 //   A  the packed block is already in fragment order: one 16-byte shared read a lane is its four k16 steps, decoded in
 //      registers. With kTokenWarps == 1 every weight is decoded once.
 //   B  tokens by ldmatrix from [64-column block][token][128 bytes], 16-byte pieces swizzled by token % 8.
 //   D  lane t holds rows t/4 (+8), tokens 2(t%4) + {0, 1} of each 16 x 8 tile; the epilogue turns tiles through shared
 //      memory so that y is stored in 16-byte pieces along N.
-// Scales and zeros of a stage travel with it, a row of kBN per segment (the part of a group inside a warp's share of the
-// stage). They multiply the weights (kScaleInWeights, for many tokens) or fp32 partial sums at the segment's end, or the
-// finished sum when there is one per channel. Reductions across depth warps and splits keep a fixed order.
+// Scales and zeros of a stage travel with it, a row of kBN per segment (the part of a group inside a warp's share of
+// the stage). They multiply the weights (kScaleInWeights, for many tokens) or fp32 partial sums at the segment's end,
+// or the finished sum when there is one per channel. Reductions across depth warps and splits keep a fixed order.
 #pragma once
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/scales.cuh"
@@ -47,7 +48,8 @@ struct PipelinedKernel {
   static constexpr int kTilesN = (Config::kN + kBN - 1) / kBN;
 
   static constexpr bool kLoadScales = !Plane::kPerChannel;
-  static constexpr int kSegmentColumns = kLoadScales ? common_divisor(Config::kGroup, 64 * kWarpBlocks) : 64 * kWarpBlocks;
+  static constexpr int kSegmentColumns =
+      kLoadScales ? common_divisor(Config::kGroup, 64 * kWarpBlocks) : 64 * kWarpBlocks;
   static constexpr int kSegments = kBK / kSegmentColumns;  // of a stage
   static constexpr bool kRescale = Config::kZeros == Zeros::kRescale;
   static constexpr bool kScaleSums = kLoadScales && !kRescale && !Config::kScaleInWeights;
@@ -374,14 +376,13 @@ struct PipelinedKernel {
     for (int r = 0; r < kRowTiles; r++) {
       if constexpr (Plane::kPerChannel) set_per_channel(p, at, r, dequantize[r]);
     }
-    if constexpr (kPairTable) build_pair_table<Weight>(shared + kTableAt, thread_id(), kThreads);
-
     // Weights are constants: they are on their way before the previous kernel has finished. Their copies belong to the
     // first committed group.
 #pragma unroll
     for (int s = 0; s < kStages - 1; s++) {
       if (s < at.steps) load_weights(p, at, s, stage_at(shared, s));
     }
+    if constexpr (kPairTable) build_pair_table<Weight>(shared + kTableAt, thread_id(), kThreads);
     wait_for_previous();
 #pragma unroll
     for (int s = 0; s < kStages - 1; s++) {
@@ -411,7 +412,8 @@ struct PipelinedKernel {
   }
 
   // One scale and zero for the whole row: read once.
-  static LADDER_DEVICE void set_per_channel(const MatmulArguments& p, const Position& at, int r, Dequantize& dequantize) {
+  static LADDER_DEVICE void set_per_channel(const MatmulArguments& p, const Position& at, int r,
+                                            Dequantize& dequantize) {
     const int row = at.row + 16 * r;
     const int block = row_block(at, row / 64);
     const i64 element = Plane::element(block, 0, row % 64 + at.lane / 4);
