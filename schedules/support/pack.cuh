@@ -1,4 +1,5 @@
-// The GPU's form of PackReference and UnpackReference (core/layout): the same bits, by grid-striding threads.
+// The GPU's form of PackReference and UnpackReference (core/layout): the same bits, by grid-striding threads. Loops over
+// items stay rolled: their 64-bit divisions would make up most of the binary and of its compilation.
 #pragma once
 #include "schedules/device/ptx.cuh"
 #include "schedules/support/abi.cuh"
@@ -18,6 +19,7 @@ LADDER_DEVICE int code_shift(int placement, int pair, int element) {
 }
 
 LADDER_DEVICE void copy_16bit(void* to, const void* from, i64 count) {
+#pragma unroll 1
   for (i64 i = first_item(); i < count; i += item_stride()) static_cast<u16*>(to)[i] = static_cast<const u16*>(from)[i];
 }
 
@@ -26,6 +28,7 @@ LADDER_DEVICE void pack_codes(const PackArguments& p) {
   const i64 row_bytes = (p.k + 1) / 2;
   const i64 k_blocks = (p.k + 63) / 64;
   const i64 items = (p.n + 63) / 64 * k_blocks * 128;
+#pragma unroll 1
   for (i64 item = first_item(); item < items; item += item_stride()) {
     const int lane = static_cast<int>(item % 32), tile = static_cast<int>(item / 32 % 4);
     const i64 block = item / 128;
@@ -36,12 +39,14 @@ LADDER_DEVICE void pack_codes(const PackArguments& p) {
     for (int f = 0; f < 4; f++) {
       words[f] = 0;
 #pragma unroll
-      for (int e = 0; e < 8; e++) {
-        const int pair = e / 2, element = e % 2;
-        const i64 row = row0 + 8 * (pair & 1), column = column0 + 16 * f + 8 * (pair >> 1) + element;
+      for (int pair = 0; pair < 4; pair++) {
+        // Columns of a pair are 2c and 2c + 1: one byte.
+        const i64 row = row0 + 8 * (pair & 1), column = column0 + 16 * f + 8 * (pair >> 1);
         if (row >= p.n || column >= p.k) continue;  // padding is packed as zero bits
-        const u32 code = natural_code(p.codes, row, column, row_bytes) ^ (p.offset_binary ? 8u : 0u);
-        words[f] |= code << code_shift(p.placement, pair, element);
+        const u32 byte = static_cast<const u8*>(p.codes)[row * row_bytes + column / 2];
+        const u32 flip = p.offset_binary ? 8u : 0u;
+        words[f] |= ((byte & 0xf) ^ flip) << code_shift(p.placement, pair, 0);
+        if (column + 1 < p.k) words[f] |= (byte >> 4 ^ flip) << code_shift(p.placement, pair, 1);
       }
     }
     store_global_v4(static_cast<Vec4*>(p.packed) + item, Vec4{words[0], words[1], words[2], words[3]});
@@ -52,6 +57,7 @@ LADDER_DEVICE void pack_codes(const PackArguments& p) {
 LADDER_DEVICE void unpack_codes(const PackArguments& p) {
   const i64 row_bytes = (p.k + 1) / 2;
   const i64 k_blocks = (p.k + 63) / 64;
+#pragma unroll 1
   for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {
     const i64 row = item / row_bytes;
     u32 byte = 0;
@@ -72,12 +78,14 @@ LADDER_DEVICE void unpack_codes(const PackArguments& p) {
 
 // Planes of 16-bit values: [n][groups] <-> [n / 64][groups][64], padded rows zero.
 LADDER_DEVICE void pack_plane(void* packed, const void* natural, i64 n, i64 groups) {
+#pragma unroll 1
   for (i64 item = first_item(); item < (n + 63) / 64 * groups * 64; item += item_stride()) {
     const i64 row = item / 64 / groups * 64 + item % 64, group = item / 64 % groups;
     static_cast<u16*>(packed)[item] = row < n ? static_cast<const u16*>(natural)[row * groups + group] : u16{0};
   }
 }
 LADDER_DEVICE void unpack_plane(void* natural, const void* packed, i64 n, i64 groups) {
+#pragma unroll 1
   for (i64 item = first_item(); item < n * groups; item += item_stride()) {
     const i64 row = item / groups, group = item % groups;
     static_cast<u16*>(natural)[item] = static_cast<const u16*>(packed)[(row / 64 * groups + group) * 64 + row % 64];
@@ -87,6 +95,7 @@ LADDER_DEVICE void unpack_plane(void* natural, const void* packed, i64 n, i64 gr
 // Quantized zeros: 32 bytes per 64 rows and group; byte 8 * tile + r holds rows 16 * tile + r and that + 8.
 LADDER_DEVICE void pack_zero_codes(void* packed, const void* natural, i64 n, i64 groups) {
   const i64 row_bytes = (groups + 1) / 2;
+#pragma unroll 1
   for (i64 item = first_item(); item < (n + 63) / 64 * groups * 32; item += item_stride()) {
     const i64 row = item / 32 / groups * 64 + item % 32 / 8 * 16 + item % 8, group = item / 32 % groups;
     const u32 low = row < n ? natural_code(natural, row, group, row_bytes) : 0;
@@ -96,6 +105,7 @@ LADDER_DEVICE void pack_zero_codes(void* packed, const void* natural, i64 n, i64
 }
 LADDER_DEVICE void unpack_zero_codes(void* natural, const void* packed, i64 n, i64 groups) {
   const i64 row_bytes = (groups + 1) / 2;
+#pragma unroll 1
   for (i64 item = first_item(); item < n * row_bytes; item += item_stride()) {
     const i64 row = item / row_bytes;
     u32 byte = 0;

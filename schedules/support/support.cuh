@@ -29,12 +29,14 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
   const u64 stream = mix(p.seed);
   if (p.kind == kRandomCodes4) {
     const i64 row_bytes = (p.columns + 1) / 2;
+#pragma unroll 1
     for (i64 i = first_item(); i < p.rows * row_bytes; i += item_stride()) {
       const bool half = (p.columns & 1) != 0 && i % row_bytes == row_bytes - 1;
       static_cast<u8*>(p.out)[i] = static_cast<u8>(mix(stream + i) >> 56) & (half ? 0x0f : 0xff);
     }
     return;
   }
+#pragma unroll 1
   for (i64 i = first_item(); i < p.rows * p.columns; i += item_stride()) {
     const u64 bits = mix(stream + i);
     const float value = uniform(bits, p.low, p.high);
@@ -53,6 +55,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_compare(const ladder::support::
   using namespace ladder::support;
   u64 wrong = 0, first = ~0ull;
   double worst = 0, squared_error = 0, squared_reference = 0;
+#pragma unroll 1
   for (i64 i = first_item(); i < p.count; i += item_stride()) {
     float y;
     if (p.out == 3) {
@@ -97,6 +100,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_hash(const ladder::support::Has
   using namespace ladder;
   using namespace ladder::support;
   u64 sum = 0;
+#pragma unroll 1
   for (i64 i = first_item(); i < p.bytes / 2; i += item_stride()) {
     sum += mix(static_cast<u64>(i) * 65537u + static_cast<const u16*>(p.data)[i]);
   }
