@@ -13,23 +13,23 @@ inline constexpr int kSupportThreads = 256;
 // [n][groups]; quantized zeros row-major, 4 bits each, rows byte-aligned. Packed form: core/layout/packed_layout.h.
 struct PackArguments {
   void* codes;
-  void* scales;         // 16-bit values; unused when groups == 0
-  void* zeros;          // unused when zero_mode == 0
-  void* packed;         // 16-byte aligned, as are all packed pointers
+  void* scales;  // 16-bit values; unused when groups == 0
+  void* zeros;   // unused when zero_mode == 0
+  void* packed;  // 16-byte aligned, as are all packed pointers
   void* packed_scales;
   void* packed_zeros;
   i64 n;
   i64 k;
-  i64 groups;           // K / group; 0: no scales
-  int placement;        // 0: 16-bit weights, copied; 1: integers (16h + 4i); 2: tables (8i + 4h)
-  int bits;             // 4 (16 with placement 0)
-  int offset_binary;    // 1: two's complement codes, packed as code + 8
-  int zero_mode;        // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (4-bit)
+  i64 groups;         // K / group; 0: no scales
+  int placement;      // 0: 16-bit weights, copied; 1: integers (16h + 4i); 2: tables (8i + 4h)
+  int bits;           // 4 (16 with placement 0)
+  int offset_binary;  // 1: two's complement codes, packed as code + 8
+  int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (4-bit)
 };
 
 // ladder_random fills a matrix. 48 bytes.
 enum RandomKind : int {
-  kRandomF16 = 1,    // uniform in [low, high], rounded
+  kRandomF16 = 1,  // uniform in [low, high], rounded
   kRandomBF16 = 2,
   kRandomF32 = 3,
   kRandomCodes4 = 4,  // all 16 codes; rows are byte-aligned, a last half byte is zero
@@ -50,22 +50,22 @@ struct RandomArguments {
 // ladder_reference: the exact product from the natural form, rounded once to fp32 (fp32 sums of 16 products, added in
 // fp64), and sum_k |x| |w| + |bias|, both [m][n] without gaps. 176 bytes.
 struct ReferenceArguments {
-  const void* x;       // [m][k]
-  const void* codes;   // as in PackArguments, or 16-bit weights
+  const void* x;      // [m][k]
+  const void* codes;  // as in PackArguments, or 16-bit weights
   const void* scales;
   const void* zeros;
-  const void* bias;    // [n] in the activation type, or null
+  const void* bias;  // [n] in the activation type, or null
   float* reference;
   float* magnitude;
   i64 m;
   i64 n;
   i64 k;
-  i64 group;           // consecutive k per scale; 0: no scales
-  float table[16];     // value of each code, two's complement codes included
-  int activation;      // DataType: 1 fp16, 2 bf16
-  int scale;           // DataType of scales and of zeros that aren't quantized
-  int plain;           // 0: 4-bit codes through the table; else the DataType of 16-bit weights
-  int zero_mode;       // as in PackArguments
+  i64 group;        // consecutive k per scale; 0: no scales
+  float table[16];  // value of each code, two's complement codes included
+  int activation;   // DataType: 1 fp16, 2 bf16
+  int scale;        // DataType of scales and of zeros that aren't quantized
+  int plain;        // 0: 4-bit codes through the table; else the DataType of 16-bit weights
+  int zero_mode;    // as in PackArguments
   i64 unused;
 };
 
@@ -83,12 +83,12 @@ struct CompareArguments {
   const float* reference;
   const float* magnitude;
   CompareResult* result;
-  i64 count;         // elements
-  i64 first_index;   // added to the indices reported
-  double relative;   // bound = relative |ref| + absolute magnitude + tiny
+  i64 count;        // elements
+  i64 first_index;  // added to the indices reported
+  double relative;  // bound = relative |ref| + absolute magnitude + tiny
   double absolute;
   double tiny;
-  int out;           // DataType
+  int out;  // DataType
   int unused;
 };
 

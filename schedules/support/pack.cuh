@@ -1,5 +1,5 @@
-// The GPU's form of PackReference and UnpackReference (core/layout): the same bits, by grid-striding threads. Loops over
-// items stay rolled: their 64-bit divisions would make up most of the binary and of its compilation.
+// The GPU's form of PackReference and UnpackReference (core/layout): the same bits, by grid-striding threads. Loops
+// over items stay rolled: their 64-bit divisions would make up most of the binary and of its compilation.
 #pragma once
 #include "schedules/device/ptx.cuh"
 #include "schedules/support/abi.cuh"

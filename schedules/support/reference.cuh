@@ -1,5 +1,5 @@
-// The reference product: nothing shared with the schedules (natural layout, table decode, plain loops), so that a mistake
-// in a layout or a decode can't cancel out.
+// The reference product: nothing shared with the schedules (natural layout, table decode, plain loops), so that a
+// mistake in a layout or a decode can't cancel out.
 #pragma once
 #include "schedules/device/ptx.cuh"
 #include "schedules/support/abi.cuh"

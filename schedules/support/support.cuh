@@ -1,5 +1,5 @@
-// Kernels that serve every operator of an architecture: packing, random inputs, the reference product, comparison and the
-// measurements of the machine itself. One module holds them all; see abi.cuh for what each takes.
+// Kernels that serve every operator of an architecture: packing, random inputs, the reference product, comparison and
+// the measurements of the machine itself. One module holds them all; see abi.cuh for what each takes.
 #pragma once
 #include "schedules/device/ptx.cuh"
 #include "schedules/support/abi.cuh"
@@ -41,11 +41,21 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
     const u64 bits = mix(stream + i);
     const float value = uniform(bits, p.low, p.high);
     switch (p.kind) {
-      case kRandomF16: static_cast<u16*>(p.out)[i] = static_cast<u16>(from_float(F16{}, value)); break;
-      case kRandomBF16: static_cast<u16*>(p.out)[i] = static_cast<u16>(from_float(BF16{}, value)); break;
-      case kRandomF32: static_cast<float*>(p.out)[i] = value; break;
-      case kRandomE4M3: static_cast<u8*>(p.out)[i] = static_cast<u8>((bits >> 56) & 0xbf); break;
-      default: static_cast<u8*>(p.out)[i] = static_cast<u8>(bits >> 56); break;
+      case kRandomF16:
+        static_cast<u16*>(p.out)[i] = static_cast<u16>(from_float(F16{}, value));
+        break;
+      case kRandomBF16:
+        static_cast<u16*>(p.out)[i] = static_cast<u16>(from_float(BF16{}, value));
+        break;
+      case kRandomF32:
+        static_cast<float*>(p.out)[i] = value;
+        break;
+      case kRandomE4M3:
+        static_cast<u8*>(p.out)[i] = static_cast<u8>((bits >> 56) & 0xbf);
+        break;
+      default:
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(bits >> 56);
+        break;
     }
   }
 }
@@ -70,7 +80,8 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_compare(const ladder::support::
     const bool finite = (float_bits(y) & 0x7f800000u) != 0x7f800000u;
     // Written so that a NaN anywhere (also in the reference) counts as wrong.
     const bool good = finite && error <= bound;
-    const double ratio = finite && error >= 0 ? (bound > 0 ? error / bound : (error > 0 ? kNotFiniteRatio : 0)) : kNotFiniteRatio;
+    const double ratio =
+        finite && error >= 0 ? (bound > 0 ? error / bound : (error > 0 ? kNotFiniteRatio : 0)) : kNotFiniteRatio;
     if (!good) {
       wrong++;
       const u64 index = static_cast<u64>(i + p.first_index);
