@@ -1,0 +1,88 @@
+#include "server/config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "absl/strings/match.h"
+
+namespace ladder {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string ErrorOf(const std::string& text) {
+  return std::string(ParseConfig(text, "ladderd.json").status().message());
+}
+
+TEST(Config, WhatItPrintsItReads) {
+  Config config = DefaultConfig();
+  config.gpus = {1, 3};
+  config.tuning_budget = absl::Minutes(2);
+  config.cache_limit_bytes = 12345678;
+  config.nvrtc_paths = {"/opt/cuda"};
+  absl::StatusOr<Config> again = ParseConfig(PrintConfig(config), "printed");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(PrintConfig(*again), PrintConfig(config));
+  EXPECT_EQ(again->gpus, config.gpus);
+  EXPECT_EQ(again->tuning_budget, absl::Minutes(2));
+  EXPECT_EQ(again->cache_limit_bytes, 12345678);
+}
+
+TEST(Config, DocumentsEveryKeyThatItPrints) {
+  const std::string docs = PrintConfigDocs();
+  for (const char* key : {"`listen`", "`tcp_listen`", "`cache.path`", "`gpu.list`", "`tuning.budget`", "`log.level`"}) {
+    EXPECT_THAT(docs, HasSubstr(key));
+  }
+}
+
+TEST(Config, ReadsSizesAndTimes) {
+  absl::StatusOr<Config> config =
+      ParseConfig(R"({"cache": {"limit_bytes": "3GiB"}, "drain_grace": "1m30s", "gpu": {"list": []}})", "x");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->cache_limit_bytes, int64_t{3} << 30);
+  EXPECT_EQ(config->drain_grace, absl::Seconds(90));
+  EXPECT_TRUE(config->gpus.empty());
+}
+
+TEST(Config, NamesTheFileAndThePositionOfBadJson) {
+  EXPECT_THAT(ErrorOf("{\n  \"listen\": ,\n}"), HasSubstr("ladderd.json: not valid JSON at line 2, column 13"));
+  EXPECT_THAT(ErrorOf(""), HasSubstr("not valid JSON at line 1, column 1"));
+  EXPECT_THAT(ErrorOf("[]"), HasSubstr("expected an object"));
+}
+
+TEST(Config, NamesTheKeyAndWhatItExpects) {
+  EXPECT_THAT(ErrorOf(R"({"listne": "x"})"), HasSubstr("listne: unknown key; the keys are listen, "));
+  EXPECT_THAT(ErrorOf(R"({"cache": {"size": 1}})"), HasSubstr("cache.size: unknown key"));
+  EXPECT_THAT(ErrorOf(R"({"cache": 1})"), HasSubstr("cache: expected an object"));
+  EXPECT_THAT(ErrorOf(R"({"tuning": {"candidates": 0}})"),
+              HasSubstr("tuning.candidates: expected a whole number from 1 to 4096, got 0"));
+  EXPECT_THAT(ErrorOf(R"({"tuning": {"candidates": 18446744073709551615}})"), HasSubstr("tuning.candidates: expected"));
+  EXPECT_THAT(ErrorOf(R"({"cache": {"limit_bytes": "9999999TiB"}})"), HasSubstr("cache.limit_bytes: expected bytes"));
+  EXPECT_THAT(ErrorOf(R"({"cache": {"limit_bytes": "-1"}})"), HasSubstr("cache.limit_bytes: expected bytes"));
+  EXPECT_THAT(ErrorOf(R"({"drain_grace": 5})"), HasSubstr("drain_grace: expected a duration"));
+  EXPECT_THAT(ErrorOf(R"({"gpu": {"list": [-1]}})"), HasSubstr("gpu.list: expected a list of GPU numbers"));
+  EXPECT_THAT(ErrorOf(R"({"log": {"level": "loud"}})"), HasSubstr("log.level: expected one of trace"));
+}
+
+TEST(Config, TcpNeedsAnExplicitWordAndALoopbackAddress) {
+  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "127.0.0.1:7171"})"), HasSubstr("set insecure_tcp_loopback_only"));
+  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "0.0.0.0:7171", "insecure_tcp_loopback_only": true})"),
+              HasSubstr("expected 127.0.0.1:PORT"));
+  EXPECT_TRUE(ParseConfig(R"({"tcp_listen": "127.0.0.1:7171", "insecure_tcp_loopback_only": true})", "x").ok());
+}
+
+TEST(Config, RefusesSocketsThatCanNotBe) {
+  EXPECT_THAT(ErrorOf(R"({"listen": "/run/x.sock"})"), HasSubstr("listen: expected unix:///absolute/path"));
+  EXPECT_THAT(ErrorOf("{\"listen\": \"unix:///" + std::string(200, 'x') + "\"}"),
+              HasSubstr("a Unix socket's may have 107"));
+}
+
+TEST(Config, AnUnreadableFileIsNamed) {
+  EXPECT_THAT(std::string(LoadConfig("/no/such/ladderd.json").status().message()),
+              HasSubstr("/no/such/ladderd.json: the configuration file can't be read"));
+}
+
+}  // namespace
+}  // namespace ladder

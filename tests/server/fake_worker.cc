@@ -1,0 +1,140 @@
+// A worker program that behaves as the request says: tests of everything that goes wrong between the service and its
+// workers. Sources and binaries that name no misbehaviour are "compiled", "verified" and "timed" without being looked
+// at.
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "core/store/keys.h"
+#include "schedules/catalog.h"
+#include "server/worker/worker_main.h"
+
+namespace ladder {
+namespace {
+
+void WriteRaw(const void* data, size_t size) {
+  if (::write(3, data, size) < 0) std::abort();
+}
+
+// Milliseconds that each verification takes, so that a test can come in between.
+int Delay() {
+  const char* delay = std::getenv("LADDER_FAKE_DELAY_MS");
+  return delay == nullptr ? 0 : std::atoi(delay);
+}
+
+void Misbehave(const std::string& text) {
+  const auto says = [&](const char* word) { return text.find(word) != std::string::npos; };
+  if (const size_t at = text.find("crash-once:"); at != std::string::npos) {
+    const std::string marker = text.substr(at + 11, text.find('\n', at) - at - 11);
+    if (!std::ifstream(marker)) {
+      std::ofstream(marker) << "crashed";
+      std::abort();
+    }
+    return;
+  }
+  if (says("!segfault")) ::raise(SIGSEGV);
+  if (says("!exit")) ::_exit(7);
+  if (says("!hang")) std::this_thread::sleep_for(std::chrono::hours(1));
+  if (says("!garbage")) WriteRaw("\x05\x00\x00\x00\xff\xff\xff\xff\xff", 9);
+  if (says("!oversize")) WriteRaw("\xff\xff\xff\xff", 4);
+  if (says("!half")) {  // promises more than it sends
+    WriteRaw("\x64\x00\x00\x00half", 8);
+    ::_exit(0);
+  }
+  if (says("!memory")) {
+    constexpr size_t kBytes = size_t{256} << 20;
+    auto* block =
+        static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (block == MAP_FAILED) std::abort();
+    std::memset(block, 1, kBytes);
+    std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+}
+
+class FakeCompiler final : public Compiler {
+ public:
+  std::string Version() const override { return "fake compiler 1"; }
+  std::vector<absl::StatusOr<CompiledKernel>> Compile(std::span<const CompileRequest> requests,
+                                                      const std::function<void(size_t)>&) override {
+    std::vector<absl::StatusOr<CompiledKernel>> results;
+    for (const CompileRequest& request : requests) {
+      Misbehave(request.source.text);
+      if (request.source.text.find("!error") != std::string::npos) {
+        results.push_back(absl::InvalidArgumentError("error: expected ';'"));
+        continue;
+      }
+      CompiledKernel kernel;
+      kernel.binary = "binary of " + request.arch + " " + request.source.text;
+      kernel.registers = 64;
+      results.push_back(kernel);
+    }
+    return results;
+  }
+};
+
+class FakeDevice final : public Device {
+ public:
+  absl::StatusOr<Target> GetTarget() override { return Target::FromName("h200"); }
+  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"fake driver 1", "gpu-fake"}; }
+  absl::Status LoadSupport(const CompiledKernel&) override {
+    loaded_ = true;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary& kernel) override {
+    if (!loaded_) return absl::FailedPreconditionError("the support kernels are not loaded");
+    Misbehave(kernel.binary);
+    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("an illegal address");
+    std::this_thread::sleep_for(std::chrono::milliseconds(Delay()));
+    Verification verification;
+    verification.passed = true;
+    verification.worst_ratio = 0.5;
+    if (kernel.binary.find("!lie") != std::string::npos) verification.wrong_elements = 3;
+    return verification;
+  }
+  absl::StatusOr<std::vector<Measurement>> Profile(const Workload&, std::span<const KernelBinary> kernels,
+                                                   const ProfilePolicy&) override {
+    std::vector<Measurement> measurements;
+    for (const KernelBinary& kernel : kernels) {
+      Misbehave(kernel.binary);
+      if (kernel.binary.find("!fewer") != std::string::npos) break;
+      // Any order will do, as long as it is the same each time.
+      const double us = 1.0 + std::strtol(Sha256Hex(kernel.binary).substr(0, 4).c_str(), nullptr, 16) / 1000.0;
+      measurements.push_back({kernel.binary.find("!negative") != std::string::npos ? -us : us, 0.01, 7, 1.5});
+    }
+    return measurements;
+  }
+  absl::StatusOr<Measurement> ProfileYardstick(const Workload&, absl::string_view yardstick,
+                                               const ProfilePolicy&) override {
+    if (yardstick == "empty") return Measurement{2.0, 0.1, 7, 1.5};
+    return absl::UnimplementedError("this device has no such library");
+  }
+
+ private:
+  bool loaded_ = false;
+};
+
+}  // namespace
+}  // namespace ladder
+
+int main(int argc, char** argv) {
+  const std::string sources = ladder::MakeCatalog().sources_digest;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--foreign") == 0) {
+      ladder::FakeCompiler compiler;
+      return ladder::RunCompileWorker(compiler, "other sources");
+    }
+    if (std::strcmp(argv[i], "--mute") == 0) std::this_thread::sleep_for(std::chrono::hours(1));
+    if (std::strcmp(argv[i], "--gpu") == 0) {
+      ladder::FakeDevice device;
+      return ladder::RunProfileWorker(device, sources);
+    }
+  }
+  ladder::FakeCompiler compiler;
+  return ladder::RunCompileWorker(compiler, sources);
+}

@@ -1,0 +1,272 @@
+// Worker processes that crash, hang, talk rubbish and lie: each costs its own request, and the next one is served.
+#include <dirent.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/worker/compile_pool.h"
+#include "server/worker/frame_channel.h"
+#include "server/worker/worker_device.h"
+
+namespace ladder {
+namespace {
+
+using ::testing::HasSubstr;
+
+CompilePoolOptions PoolOptions() {
+  CompilePoolOptions options;
+  options.command = {LADDER_FAKE_WORKER, {}};
+  options.workers = 2;
+  options.deadline = absl::Seconds(2);
+  return options;
+}
+
+WorkerDeviceOptions DeviceOptions() {
+  WorkerDeviceOptions options;
+  options.command = {LADDER_FAKE_WORKER, {"--gpu", "0"}};
+  options.deadline = absl::Seconds(2);
+  return options;
+}
+
+CompileRequest Source(const std::string& text) { return {"sm_90a", {text, {}}, "ladder_kernel"}; }
+
+absl::StatusOr<CompiledKernel> CompileOne(Compiler& compiler, const std::string& text) {
+  const CompileRequest request = Source(text);
+  return compiler.Compile(std::span(&request, 1), nullptr)[0];
+}
+
+Workload SmallWorkload() {
+  OperatorDescriptor descriptor;
+  descriptor.n = descriptor.k = 256;
+  return {*Normalize(descriptor), 1, 7};
+}
+
+KernelBinary Kernel(const std::string& binary) {
+  KernelBinary kernel;
+  kernel.binary = binary;
+  kernel.launch.threads = 128;
+  return kernel;
+}
+
+std::vector<int> Children() {
+  std::vector<int> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(entry.path() / "children");
+    for (int pid = 0; file >> pid;) children.push_back(pid);
+  }
+  return children;
+}
+
+TEST(CompilePool, StartsNothingBeforeTheFirstCall) {
+  WorkerCompiler compiler(PoolOptions());
+  EXPECT_TRUE(Children().empty());
+  EXPECT_EQ(compiler.Version(), "fake compiler 1");
+  EXPECT_EQ(Children().size(), 1u);
+}
+
+TEST(CompilePool, AnswersInOrderAndKeepsToItsSize) {
+  WorkerCompiler compiler(PoolOptions());
+  std::vector<CompileRequest> requests;
+  for (int i = 0; i < 40; ++i) requests.push_back(Source(absl::StrCat("kernel ", i, i == 7 ? " !error" : "")));
+  std::atomic<int> done = 0;
+  const auto results = compiler.Compile(requests, [&](size_t) { ++done; });
+  ASSERT_EQ(results.size(), 40u);
+  for (int i = 0; i < 40; ++i) {
+    if (i == 7) {
+      EXPECT_EQ(results[7].status().message(), "error: expected ';'");
+    } else {
+      ASSERT_TRUE(results[i].ok()) << results[i].status();
+      EXPECT_EQ(results[i]->binary, absl::StrCat("binary of sm_90a kernel ", i));
+    }
+  }
+  EXPECT_EQ(done, 40);
+  EXPECT_LE(Children().size(), 2u);
+}
+
+TEST(CompilePool, ACrashIsTriedOnceMore) {
+  WorkerCompiler compiler(PoolOptions());
+  const std::string marker = ::testing::TempDir() + absl::StrCat("/crash-once-", ::getpid());
+  EXPECT_TRUE(CompileOne(compiler, "crash-once:" + marker + "\n").ok());
+  EXPECT_TRUE(std::filesystem::remove(marker));
+}
+
+TEST(CompilePool, FaultsCostTheirOwnRequestOnly) {
+  WorkerCompiler compiler(PoolOptions());
+  for (const char* fault : {"!segfault", "!exit", "!garbage", "!oversize", "!half"}) {
+    for (int i = 0; i < 3; ++i) {
+      const std::vector<CompileRequest> requests = {Source(absl::StrCat("good ", i)), Source(absl::StrCat(fault, i)),
+                                                    Source(absl::StrCat("fine ", i))};
+      const auto results = compiler.Compile(requests, nullptr);
+      EXPECT_TRUE(results[0].ok()) << fault << results[0].status();
+      EXPECT_TRUE(absl::IsPermissionDenied(results[1].status())) << fault << results[1].status();
+      EXPECT_TRUE(results[2].ok()) << fault << results[2].status();
+    }
+    const absl::Time begin = absl::Now();
+    EXPECT_TRUE(CompileOne(compiler, absl::StrCat("after ", &fault[1])).ok());
+    EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
+  }
+}
+
+TEST(CompilePool, TellsHowTheWorkerDied) {
+  WorkerCompiler compiler(PoolOptions());
+  EXPECT_THAT(std::string(CompileOne(compiler, "!segfault").status().message()), HasSubstr("killed by signal 11"));
+  EXPECT_THAT(std::string(CompileOne(compiler, "!exit").status().message()), HasSubstr("exited with status 7"));
+}
+
+TEST(CompilePool, AHangEndsAtItsDeadlineAndASecondOneIsTheLast) {
+  CompilePoolOptions options = PoolOptions();
+  options.deadline = absl::Milliseconds(300);
+  WorkerCompiler compiler(options);
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(CompileOne(compiler, "!hang").status()));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(CompileOne(compiler, "!hang").status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(CompileOne(compiler, "!hang").status()));
+  EXPECT_TRUE(CompileOne(compiler, "good").ok());
+}
+
+TEST(CompilePool, StopEndsWhatHangs) {
+  CompilePoolOptions options = PoolOptions();
+  options.deadline = absl::Minutes(10);
+  WorkerCompiler compiler(options);
+  std::thread stopper([&] {
+    absl::SleepFor(absl::Milliseconds(300));
+    compiler.Stop();
+  });
+  EXPECT_TRUE(absl::IsCancelled(CompileOne(compiler, "!hang").status()));
+  EXPECT_TRUE(absl::IsCancelled(CompileOne(compiler, "good").status()));
+  stopper.join();
+}
+
+TEST(CompilePool, RefusesWorkersItCanNotTrust) {
+  CompilePoolOptions options = PoolOptions();
+  options.command.program = "/no/such/program";
+  WorkerCompiler missing(options);
+  EXPECT_EQ(missing.Version(), "");
+  EXPECT_THAT(std::string(CompileOne(missing, "good").status().message()), HasSubstr("/no/such/program can't be run"));
+
+  options = PoolOptions();
+  options.command.arguments = {"--foreign"};
+  options.sources_digest = "ours";
+  WorkerCompiler foreign(options);
+  EXPECT_THAT(std::string(CompileOne(foreign, "good").status().message()), HasSubstr("install both from one build"));
+
+  options = PoolOptions();
+  options.command.arguments = {"--mute"};
+  options.start_deadline = absl::Milliseconds(200);
+  WorkerCompiler mute(options);
+  EXPECT_FALSE(CompileOne(mute, "good").ok());
+}
+
+TEST(ProfileWorker, VerifiesAndTimes) {
+  WorkerDevice device(DeviceOptions());
+  ASSERT_EQ(*device.GetTarget(), *Target::FromName("h200"));
+  EXPECT_EQ(device.GetEnvironment()->driver, "fake driver 1");
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  absl::StatusOr<Verification> verification = device.Verify(SmallWorkload(), Kernel("good"));
+  ASSERT_TRUE(verification.ok()) << verification.status();
+  EXPECT_TRUE(verification->passed);
+  const std::vector<KernelBinary> kernels = {Kernel("a"), Kernel("b")};
+  EXPECT_EQ(device.Profile(SmallWorkload(), kernels, {})->size(), 2u);
+  EXPECT_TRUE(absl::IsUnimplemented(device.ProfileYardstick(SmallWorkload(), "cublaslt_fp16", {}).status()));
+  EXPECT_TRUE(device.ProfileYardstick(SmallWorkload(), "empty", {}).ok());
+}
+
+TEST(ProfileWorker, AKernelThatKillsItTwiceIsDeniedAndTheNextOneServed) {
+  WorkerDevice device(DeviceOptions());
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  for (const char* fault : {"!segfault", "!illegal", "!garbage", "!oversize", "!half"}) {
+    for (int i = 0; i < 2; ++i) {
+      const absl::Status status = device.Verify(SmallWorkload(), Kernel(fault)).status();
+      EXPECT_TRUE(absl::IsInternal(status)) << fault << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr("the kernel killed the profile worker")) << fault;
+      // With the support kernels loaded again.
+      const absl::Time begin = absl::Now();
+      EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok()) << fault;
+      EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
+    }
+    EXPECT_TRUE(absl::IsPermissionDenied(device.Verify(SmallWorkload(), Kernel(fault)).status())) << fault;
+  }
+}
+
+TEST(ProfileWorker, AHangIsKilledAtItsDeadline) {
+  WorkerDeviceOptions options = DeviceOptions();
+  options.deadline = absl::Milliseconds(300);
+  WorkerDevice device(options);
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  EXPECT_THAT(std::string(device.Verify(SmallWorkload(), Kernel("!hang")).status().message()),
+              HasSubstr("no answer within 300ms"));
+  EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
+}
+
+TEST(ProfileWorker, KeepsToItsMemory) {
+  WorkerDeviceOptions options = DeviceOptions();
+  options.resident_limit_bytes = int64_t{128} << 20;
+  options.deadline = absl::Seconds(20);
+  WorkerDevice device(options);
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  const absl::Status status = device.Verify(SmallWorkload(), Kernel("!memory")).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
+}
+
+TEST(ProfileWorker, IsNotBelievedEverything) {
+  WorkerDevice device(DeviceOptions());
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  EXPECT_TRUE(absl::IsInternal(device.Verify(SmallWorkload(), Kernel("!lie")).status()));
+  const std::vector<KernelBinary> fewer = {Kernel("a"), Kernel("!fewer")};
+  EXPECT_TRUE(absl::IsInternal(device.Profile(SmallWorkload(), fewer, {}).status()));
+  const std::vector<KernelBinary> negative = {Kernel("!negative")};
+  EXPECT_FALSE(device.Profile(SmallWorkload(), negative, {}).ok());
+  EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
+}
+
+TEST(ProfileWorker, HasNoDescriptorsButItsOwn) {
+  WorkerDevice device(DeviceOptions());
+  const int ours = ::dup(0);
+  ASSERT_TRUE(device.GetTarget().ok());
+  const std::vector<int> children = Children();
+  ASSERT_EQ(children.size(), 1u);
+  int highest = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat("/proc/", children[0], "/fd"))) {
+    highest = std::max(highest, std::stoi(entry.path().filename()));
+  }
+  EXPECT_EQ(highest, 3);
+  ::close(ours);
+}
+
+TEST(FrameChannel, CarriesEmptyAndBigFramesAndRefusesTooBigOnes) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  FrameChannel a(pair[0]);
+  FrameChannel b(pair[1]);
+  const absl::Time soon = absl::Now() + absl::Seconds(20);
+  ASSERT_TRUE(a.Send("", soon).ok());
+  EXPECT_EQ(*b.Receive(soon), "");
+  const std::string big(5'000'000, 'x');
+  std::thread sender([&] { EXPECT_TRUE(a.Send(big, soon).ok()); });
+  EXPECT_EQ(*b.Receive(soon), big);
+  sender.join();
+  EXPECT_TRUE(absl::IsInvalidArgument(a.Send(std::string(kMaxFrameBytes + 1, 'x'), soon)));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(b.Receive(absl::Now() + absl::Milliseconds(50)).status()));
+}
+
+}  // namespace
+}  // namespace ladder
