@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <fstream>
+#include <ostream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
@@ -102,6 +103,8 @@ std::string ReadSource(const std::string& path) {
 
 }  // namespace
 
+void PrintTo(const PrimitiveCase& primitive, std::ostream* out) { *out << primitive.name; }
+
 std::vector<PrimitiveCase> PrimitiveCases() {
   std::vector<PrimitiveCase> cases;
   for (bool bf16 : {false, true}) AddTyped(cases, bf16);
@@ -109,7 +112,10 @@ std::vector<PrimitiveCase> PrimitiveCases() {
                        "decode_table_kernel<Table4<0x03020100u, 0x07060504u, 0x0b0a0908u, 0x0f0e0d0cu, 0x13121110u, "
                        "0x17161514u, 0x1b1a1918u, 0x1f1e1d1cu>>(p)",
                        128, 1, 512));
-  cases.push_back(Make("shuffle", "shuffle_kernel(p)", 128, 1, 257));
+  cases.push_back(Make("shuffle", "shuffle_kernel(p)", 128, 1, 256));
+  PrimitiveCase elect = Make("elect", "elect_kernel(p)", 1, 1, 1);
+  elect.capability = 90;
+  cases.push_back(elect);
   PrimitiveCase memory = Make("memory", "memory_kernel(p)", 0, 1, 512);
   memory.x = FiniteWords(512, 9, false);
   cases.push_back(memory);

@@ -4,6 +4,7 @@
 #define LADDER_TESTS_EMULATOR_PRIMITIVE_CASES_H_
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,11 @@ struct PrimitiveCase {
   TensorMapContents map;    // base is set at the launch
 };
 
+// For GoogleTest's messages.
+void PrintTo(const PrimitiveCase& primitive, std::ostream* out);
+
 std::vector<PrimitiveCase> PrimitiveCases();
-// The text that either compiler gets. `gpu`: for NVRTC, which finds no files and gets every header with the text.
+// The text that either compiler gets; headers of tests/emulator travel with it, as NVRTC reads no files.
 CompileRequest PrimitiveRequest(const PrimitiveCase& primitive, const std::string& arch);
 
 }  // namespace ladder::emulator

@@ -45,19 +45,24 @@ LADDER_DEVICE void decode_table_kernel(const MatmulArguments& p) {
   for (int i = 0; i < 4; i++) put(p, 4 * thread_id() + i, a[i]);
 }
 
-// Shuffles of 128 words, then how many lanes of the block were elected.
+// Shuffles of 128 words, 2 words out each.
 LADDER_DEVICE void shuffle_kernel(const MatmulArguments& p) {
   const u32 t = thread_id();
   const u32 value = load_global_u32(words(p.x) + t);
   put(p, 2 * t, shuffle(value, (7 * t + 3) % 32));
   put(p, 2 * t + 1, shuffle_xor(value, 5));
-  const u32 counter = dynamic_shared();
-  store_shared_u32(counter + 4 * t, elect_one() ? 1 : 0);
+}
+
+// How many lanes of the block were elected.
+LADDER_DEVICE void elect_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 shared = dynamic_shared();
+  store_shared_u32(shared + 4 * t, elect_one() ? 1 : 0);
   block_sync();
   if (t == 0) {
     u32 count = 0;
-    for (int i = 0; i < 128; i++) count += load_shared_u32(counter + 4 * i);
-    put(p, 256, count);
+    for (int i = 0; i < 128; i++) count += load_shared_u32(shared + 4 * i);
+    put(p, 0, count);
   }
 }
 
