@@ -6,6 +6,7 @@ namespace ladder::tools {
 
 void ProgressLine::Show(const std::string& text, absl::Time now) {
   if (!terminal_) {
+    if (last_ == absl::InfiniteFuture()) last_ = now;
     if (now - last_ < absl::Seconds(2)) return;
     last_ = now;
     std::fprintf(stream_, "%s\n", text.c_str());

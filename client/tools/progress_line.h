@@ -11,7 +11,7 @@ namespace ladder::tools {
 
 class ProgressLine {
  public:
-  // Plain lines come at most every two seconds.
+  // Plain lines come at most every two seconds, the first after two: what is quick needs none.
   ProgressLine(std::FILE* stream, bool terminal) : stream_(stream), terminal_(terminal) {}
   ~ProgressLine() { Clear(); }
 
@@ -23,7 +23,7 @@ class ProgressLine {
   std::FILE* stream_;
   bool terminal_;
   size_t shown_ = 0;  // characters on the terminal's line
-  absl::Time last_ = absl::InfinitePast();
+  absl::Time last_ = absl::InfiniteFuture();  // the first call sets it
 };
 
 }  // namespace ladder::tools

@@ -220,11 +220,13 @@ TEST(ProgressLine, IsPlainAndSeldomWithoutATerminal) {
     line.Show("a", begin);
     line.Show("b", begin + absl::Seconds(1));
     line.Show("c", begin + absl::Seconds(2));
+    line.Show("d", begin + absl::Seconds(3));
+    line.Show("e", begin + absl::Seconds(5));
   }
   std::rewind(file);
   char text[64] = {};
   EXPECT_EQ(std::fread(text, 1, sizeof(text) - 1, file), 4u);
-  EXPECT_STREQ(text, "a\nc\n");
+  EXPECT_STREQ(text, "c\ne\n");
   std::fclose(file);
 }
 
