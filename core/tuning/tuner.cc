@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/backend/compile_log.h"
 
 namespace ladder {
 namespace {
@@ -133,6 +134,8 @@ absl::Status Tuner::Compile(size_t first, size_t last) {
     trace.compile_ms = trial.compiled.compile_ms;
     if (trial.compiled.spill_bytes > 0) {
       Fall(i, CandidateStatus::kSpilled, absl::StrCat(trial.compiled.spill_bytes, " bytes of spills"));
+    } else if (HasSerialisedWgmma(trial.compiled.log)) {
+      Fall(i, CandidateStatus::kSpilled, "the assembler serialised the warp group instructions");
     }
   }
   trace_.compile_ms += MillisecondsSince(begin);
