@@ -4,13 +4,14 @@
 
 namespace ladder::emulator {
 
-Block::Block(const Launch& launch)
+Block::Block(const Launch& launch, Scheduler& scheduler, int slot)
     : launch_(launch),
-      scheduler_(launch.threads, launch.seed),
+      scheduler_(scheduler),
+      first_thread_(slot * launch.threads),
       global_(launch, scheduler_),
-      shared_(launch.shared_bytes, launch.threads, scheduler_) {}
+      shared_(launch.shared_bytes, launch.threads, first_thread_, scheduler_) {}
 
-absl::Status Block::Run(int64_t id, void (*call)(const void*), const void* arguments) {
+void Block::Start(int64_t id) {
   id_ = id;
   global_.StartBlock();
   shared_.StartBlock();
@@ -21,21 +22,6 @@ absl::Status Block::Run(int64_t id, void (*call)(const void*), const void* argum
   for (NamedBarrier& barrier : named_) barrier = NamedBarrier{};
   barriers_.clear();
   accumulators_.clear();
-
-  struct Kernel {
-    void (*call)(const void*);
-    const void* arguments;
-  } kernel{call, arguments};
-  absl::Status status = scheduler_.Run(
-      [](void* p) {
-        const Kernel& kernel = *static_cast<Kernel*>(p);
-        kernel.call(kernel.arguments);
-      },
-      &kernel);
-  std::string leftovers = status.ok() ? Leftovers() : "";
-  if (!leftovers.empty()) status = absl::FailedPreconditionError(leftovers);
-  if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat("block ", id, ", ", status.message()));
 }
 
 std::string Block::Leftovers() const {

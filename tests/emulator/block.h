@@ -82,13 +82,16 @@ struct Thread {
 
 class Block {
  public:
-  explicit Block(const Launch& launch);
-  // Runs one block from fresh shared memory and barriers.
-  absl::Status Run(int64_t id, void (*call)(const void*), const void* arguments);
+  // The block whose threads are the scheduler's from slot * threads on.
+  Block(const Launch& launch, Scheduler& scheduler, int slot);
+  // Fresh shared memory and barriers, for the block of that number.
+  void Start(int64_t id);
+  // What must not be left when the threads have returned; empty if nothing is.
+  std::string Leftovers() const;
 
   const Launch& launch() const { return launch_; }
   int64_t id() const { return id_; }
-  int thread() const { return scheduler_.current(); }
+  int thread() const { return scheduler_.current() - first_thread_; }
   Scheduler& scheduler() { return scheduler_; }
   GlobalMemory& global() { return global_; }
   SharedMemory& shared() { return shared_; }
@@ -126,6 +129,7 @@ class Block {
   void Release(Rendezvous& rendezvous, int first_thread, int threads);
   bool MeetWarp(const char* operation, uint64_t immediate, void* operand);
   void ReleaseWarp();
+  void Wake(int thread) { scheduler_.Wake(first_thread_ + thread); }
   Warp& warp() { return warps_[thread() / 32]; }
 
   void ArriveAt(uint32_t id, uint32_t threads, bool wait, const char* operation);
@@ -135,11 +139,10 @@ class Block {
   bool TryComplete(MBarrier& barrier);
   void Compute(Wgmma& wgmma);
   void Finish(Wgmma& wgmma, int thread);
-  // What must not be left when the threads have returned; empty if nothing is.
-  std::string Leftovers() const;
 
   const Launch& launch_;
-  Scheduler scheduler_;
+  Scheduler& scheduler_;
+  const int first_thread_;
   GlobalMemory global_;
   SharedMemory shared_;
   int64_t id_ = 0;

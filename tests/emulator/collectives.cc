@@ -21,7 +21,7 @@ bool Block::Meet(Rendezvous& rendezvous, int first_thread, int threads, const ch
 void Block::Release(Rendezvous& rendezvous, int first_thread, int threads) {
   rendezvous.arrived = 0;
   for (int i = first_thread; i < first_thread + threads; ++i) {
-    if (i != thread()) scheduler_.Wake(i);
+    if (i != thread()) Wake(i);
   }
 }
 
@@ -44,7 +44,7 @@ void Block::ArriveAt(uint32_t id, uint32_t threads, bool wait, const char* opera
   }
   barrier.expected = expected;
   if (++barrier.arrived == expected) {
-    for (int other : barrier.waiting) scheduler_.Wake(other);
+    for (int other : barrier.waiting) Wake(other);
     barrier.waiting.clear();
     barrier.arrived = 0;
   } else if (wait) {

@@ -105,7 +105,7 @@ bool Block::TryComplete(MBarrier& barrier) {
   ++barrier.phase;
   barrier.pending = barrier.arrivals;
   barrier.announced = barrier.issued = 0;
-  for (int other : barrier.waiting) scheduler_.Wake(other);  // each looks at the phase again
+  for (int other : barrier.waiting) Wake(other);  // each looks at the phase again
   barrier.waiting.clear();
   return true;
 }

@@ -33,8 +33,8 @@ void GlobalMemory::Check(const void* address, int64_t bytes, int64_t alignment, 
                   static_cast<long long>(nearest ? nearest->bytes : 0));
 }
 
-SharedMemory::SharedMemory(int64_t bytes, int threads, Scheduler& scheduler)
-    : scheduler_(scheduler), bytes_(bytes), in_flight_(bytes), writer_((bytes + 3) / 4), fences_(threads) {}
+SharedMemory::SharedMemory(int64_t bytes, int threads, int first_thread, Scheduler& scheduler)
+    : first_thread_(first_thread), scheduler_(scheduler), bytes_(bytes), in_flight_(bytes), writer_((bytes + 3) / 4), fences_(threads) {}
 
 void SharedMemory::StartBlock() {
   std::memset(bytes_.data(), 0xff, bytes_.size());  // a NaN as fp16, bf16 and fp32
@@ -94,7 +94,7 @@ void SharedMemory::Land(uint32_t address, uint32_t bytes, const void* data, bool
 }
 
 void SharedMemory::Stamp(uint32_t offset, uint32_t bytes) {
-  const uint64_t thread = scheduler_.current();
+  const uint64_t thread = scheduler_.current() - first_thread_;
   std::fill_n(writer_.begin() + offset / 4, (bytes + 3) / 4, (thread + 1) << 32 | fences_[thread]);
 }
 

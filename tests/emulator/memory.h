@@ -33,7 +33,8 @@ class SharedMemory {
   // Where dynamic shared memory starts: 16-byte aligned and no better, as ptx.cuh promises.
   static constexpr uint32_t kBase = 1024 + 16;
 
-  SharedMemory(int64_t bytes, int threads, Scheduler& scheduler);
+  // `first_thread`: where the block's threads start in the scheduler's count.
+  SharedMemory(int64_t bytes, int threads, int first_thread, Scheduler& scheduler);
   void StartBlock();
 
   void Load(uint32_t address, uint32_t bytes, void* out, const char* operation);
@@ -45,7 +46,7 @@ class SharedMemory {
   void Land(uint32_t address, uint32_t bytes, const void* data, bool ordinary);
 
   // This thread's writes so far may be read by the asynchronous proxy.
-  void FenceAsyncProxy() { ++fences_[scheduler_.current()]; }
+  void FenceAsyncProxy() { ++fences_[scheduler_.current() - first_thread_]; }
   // 16 bytes for wgmma, read through the asynchronous proxy: fails if a thread wrote them without a fence since.
   const uint16_t* LoadAsyncProxy(uint32_t address);
 
@@ -54,6 +55,7 @@ class SharedMemory {
  private:
   void Stamp(uint32_t offset, uint32_t bytes);
 
+  const int first_thread_;
   Scheduler& scheduler_;
   std::vector<uint8_t> bytes_;
   std::vector<uint8_t> in_flight_;   // per byte

@@ -1,6 +1,9 @@
 #include "tests/emulator/runtime.h"
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/emulator/arithmetic.h"
@@ -9,29 +12,39 @@
 namespace ladder::emulator {
 namespace {
 
-thread_local Block* block;
+constexpr int kConcurrentBlocks = 4;
+
+// The blocks that the calling host thread runs, and the one whose thread is at work.
+struct Wave {
+  Scheduler& scheduler;
+  int threads;
+  std::vector<std::unique_ptr<Block>> blocks;
+};
+thread_local Wave* wave;
+
+Block* Now() { return wave->blocks[wave->scheduler.current() / wave->threads].get(); }
 
 const char* AccessName(unsigned bytes, const char* v4, const char* u32, const char* u16, const char* u8) {
   return bytes == 16 ? v4 : bytes == 4 ? u32 : bytes == 2 ? u16 : u8;
 }
 
 void LoadGlobal(const void* address, unsigned bytes, void* out) {
-  block->scheduler().MaybeYield();
-  block->global().Check(address, bytes, bytes, false,
+  Now()->scheduler().MaybeYield();
+  Now()->global().Check(address, bytes, bytes, false,
                         AccessName(bytes, "load_global_v4", "load_global_u32", "load_global_u16", "load_global_u8"));
   std::memcpy(out, address, bytes);
 }
 
 void StoreGlobal(void* address, unsigned bytes, const void* in) {
-  block->scheduler().MaybeYield();
-  block->global().Check(address, bytes, bytes, true,
+  Now()->scheduler().MaybeYield();
+  Now()->global().Check(address, bytes, bytes, true,
                         AccessName(bytes, "store_global_v4", "store_global_u32", "store_global_u16", "store_global_u8"));
   std::memcpy(address, in, bytes);
 }
 
 unsigned AtomicIncrement(void* counter) {
-  block->scheduler().MaybeYield();
-  block->global().Check(counter, 4, 4, true, "atomic_increment");
+  Now()->scheduler().MaybeYield();
+  Now()->global().Check(counter, 4, 4, true, "atomic_increment");
   unsigned value;
   std::memcpy(&value, counter, 4);
   const unsigned next = value + 1;
@@ -40,57 +53,57 @@ unsigned AtomicIncrement(void* counter) {
 }
 
 void LoadShared(unsigned address, unsigned bytes, void* out) {
-  block->scheduler().MaybeYield();
-  block->shared().Load(address, bytes, out,
+  Now()->scheduler().MaybeYield();
+  Now()->shared().Load(address, bytes, out,
                        AccessName(bytes, "load_shared_v4", "load_shared_u32", "load_shared_u16", "load_shared_u8"));
 }
 
 void StoreShared(unsigned address, unsigned bytes, const void* in) {
-  block->scheduler().MaybeYield();
-  block->shared().Store(address, bytes, in,
+  Now()->scheduler().MaybeYield();
+  Now()->shared().Store(address, bytes, in,
                         AccessName(bytes, "store_shared_v4", "store_shared_u32", "store_shared_u16", "store_shared_u8"));
 }
 
 constexpr RuntimeTable kTable = {
-    .thread_id = [] { return static_cast<unsigned>(block->thread()); },
-    .block_id = [] { return static_cast<unsigned>(block->id()); },
-    .block_count = [] { return static_cast<unsigned>(block->launch().blocks); },
+    .thread_id = [] { return static_cast<unsigned>(Now()->thread()); },
+    .block_id = [] { return static_cast<unsigned>(Now()->id()); },
+    .block_count = [] { return static_cast<unsigned>(Now()->launch().blocks); },
     .dynamic_shared = [] { return unsigned{SharedMemory::kBase}; },
-    .sync = [](unsigned id, unsigned threads) { block->Sync(id, threads); },
-    .arrive = [](unsigned id, unsigned threads) { block->Arrive(id, threads); },
-    .warp_sync = [] { block->WarpSync(); },
-    .shuffle = [](unsigned value, unsigned lane, bool exclusive_or) { return block->Shuffle(value, lane, exclusive_or); },
-    .elect_one = [] { return block->ElectOne(); },
+    .sync = [](unsigned id, unsigned threads) { Now()->Sync(id, threads); },
+    .arrive = [](unsigned id, unsigned threads) { Now()->Arrive(id, threads); },
+    .warp_sync = [] { Now()->WarpSync(); },
+    .shuffle = [](unsigned value, unsigned lane, bool exclusive_or) { return Now()->Shuffle(value, lane, exclusive_or); },
+    .elect_one = [] { return Now()->ElectOne(); },
     .load_global = LoadGlobal,
     .store_global = StoreGlobal,
     .atomic_increment = AtomicIncrement,
     .load_shared = LoadShared,
     .store_shared = StoreShared,
     .copy_async = [](unsigned shared, const void* global, unsigned size,
-                     unsigned bytes) { block->CopyAsync(shared, global, size, bytes); },
-    .copy_async_commit = [] { block->CopyAsyncCommit(); },
-    .copy_async_wait = [](int pending) { block->CopyAsyncWait(pending); },
-    .load_matrix = [](int count, unsigned* registers, unsigned address) { block->LoadMatrix(count, registers, address); },
+                     unsigned bytes) { Now()->CopyAsync(shared, global, size, bytes); },
+    .copy_async_commit = [] { Now()->CopyAsyncCommit(); },
+    .copy_async_wait = [](int pending) { Now()->CopyAsyncWait(pending); },
+    .load_matrix = [](int count, unsigned* registers, unsigned address) { Now()->LoadMatrix(count, registers, address); },
     .mma_16816 = [](int type, float* c, const unsigned* a, unsigned b0,
-                    unsigned b1) { block->Mma16816(type, c, a, b0, b1); },
-    .barrier_init = [](unsigned barrier, unsigned arrivals) { block->BarrierInit(barrier, arrivals); },
+                    unsigned b1) { Now()->Mma16816(type, c, a, b0, b1); },
+    .barrier_init = [](unsigned barrier, unsigned arrivals) { Now()->BarrierInit(barrier, arrivals); },
     .barrier_arrive = [](unsigned barrier, bool expect,
-                         unsigned bytes) { block->BarrierArrive(barrier, expect ? bytes : 0); },
-    .barrier_wait = [](unsigned barrier, unsigned parity) { block->BarrierWait(barrier, parity); },
+                         unsigned bytes) { Now()->BarrierArrive(barrier, expect ? bytes : 0); },
+    .barrier_wait = [](unsigned barrier, unsigned parity) { Now()->BarrierWait(barrier, parity); },
     .copy_bulk = [](unsigned shared, const void* global, unsigned bytes,
-                    unsigned barrier) { block->CopyBulk(shared, global, bytes, barrier); },
+                    unsigned barrier) { Now()->CopyBulk(shared, global, bytes, barrier); },
     .copy_tensor = [](unsigned shared, const void* map, unsigned barrier, int column,
-                      int row) { block->CopyTensor(shared, map, barrier, column, row); },
-    .fence_async_proxy = [] { block->shared().FenceAsyncProxy(); },
+                      int row) { Now()->CopyTensor(shared, map, barrier, column, row); },
+    .fence_async_proxy = [] { Now()->shared().FenceAsyncProxy(); },
     .wgmma = [](int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
                 unsigned long long b_descriptor, unsigned accumulate) {
-      block->IssueWgmma(type, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
+      Now()->IssueWgmma(type, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
     },
-    .wgmma_fence = [] { block->WgmmaFence(); },
-    .wgmma_commit = [] { block->WgmmaCommit(); },
-    .wgmma_wait = [](int pending) { block->WgmmaWait(pending); },
-    .set_registers = [](int registers) { block->SetRegisters(registers); },
-    .wait_for_previous = [] { block->global().WaitForPrevious(); },
+    .wgmma_fence = [] { Now()->WgmmaFence(); },
+    .wgmma_commit = [] { Now()->WgmmaCommit(); },
+    .wgmma_wait = [](int pending) { Now()->WgmmaWait(pending); },
+    .set_registers = [](int registers) { Now()->SetRegisters(registers); },
+    .wait_for_previous = [] { Now()->global().WaitForPrevious(); },
     .fma2 = Fma2,
     .sub2 = Sub2,
     .to_float = [](int type, unsigned bits) { return ToFloat(type, static_cast<uint16_t>(bits)); },
@@ -127,15 +140,38 @@ absl::Status Execute(const Launch& launch, void (*call)(const void*), const void
   if (launch.threads < 32 || launch.threads > 1024 || launch.threads % 32 != 0) {
     return absl::InvalidArgumentError(absl::StrCat("blocks of ", launch.threads, " threads"));
   }
-  Block own(launch);
-  Block* const outer = block;
-  block = &own;
+  // With a seed a few blocks run at the same time, so that what they share (split-K) is seen half-done by others.
+  const int width = launch.seed == 0 ? 1 : static_cast<int>(std::min<int64_t>(launch.blocks, kConcurrentBlocks));
+  Scheduler scheduler(launch.threads, width, launch.seed);
+  Wave own{scheduler, launch.threads, {}};
+  for (int slot = 0; slot < width; ++slot) own.blocks.push_back(std::make_unique<Block>(launch, scheduler, slot));
+  Wave* const outer = wave;
+  wave = &own;
+  struct Kernel {
+    void (*call)(const void*);
+    const void* arguments;
+  } kernel{call, arguments};
   absl::Status status;
-  for (int64_t i = 0; i < launch.blocks && status.ok(); ++i) {
-    // Any order is legal: a seed picks forwards or backwards.
-    status = own.Run(launch.seed & 1 ? launch.blocks - 1 - i : i, call, arguments);
+  for (int64_t first = 0; first < launch.blocks && status.ok(); first += width) {
+    std::vector<int64_t> ids;
+    for (int64_t i = first; i < std::min(first + width, launch.blocks); ++i) {
+      // Any order is legal: a seed picks forwards or backwards.
+      ids.push_back(launch.seed & 1 ? launch.blocks - 1 - i : i);
+      own.blocks[i - first]->Start(ids.back());
+    }
+    status = scheduler.Run(
+        ids,
+        [](void* p) {
+          const Kernel& kernel = *static_cast<Kernel*>(p);
+          kernel.call(kernel.arguments);
+        },
+        &kernel);
+    for (size_t slot = 0; slot < ids.size() && status.ok(); ++slot) {
+      const std::string leftovers = own.blocks[slot]->Leftovers();
+      if (!leftovers.empty()) status = absl::FailedPreconditionError(absl::StrCat("block ", ids[slot], ", ", leftovers));
+    }
   }
-  block = outer;
+  wave = outer;
   return status;
 }
 

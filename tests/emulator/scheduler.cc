@@ -75,9 +75,13 @@ struct FiberEntry {
   }
 };
 
-Scheduler::Scheduler(int threads, uint64_t seed)
-    : seed_(seed), random_(seed), stacks_(std::make_unique<Stacks>(threads)), main_(std::make_unique<Fiber>()) {
-  for (int i = 0; i < threads; ++i) {
+Scheduler::Scheduler(int threads_per_block, int max_blocks, uint64_t seed)
+    : threads_per_block_(threads_per_block),
+      seed_(seed),
+      random_(seed),
+      stacks_(std::make_unique<Stacks>(threads_per_block * max_blocks)),
+      main_(std::make_unique<Fiber>()) {
+  for (int i = 0; i < threads_per_block * max_blocks; ++i) {
     fibers_.push_back(std::make_unique<Fiber>());
     fibers_[i]->stack_bottom = stacks_->Bottom(i);
     fibers_[i]->stack_bytes = kStackBytes;
@@ -99,13 +103,14 @@ uint64_t Scheduler::Random() {
   return z ^ z >> 31;
 }
 
-absl::Status Scheduler::Run(void (*body)(void*), void* argument) {
+absl::Status Scheduler::Run(const std::vector<int64_t>& block_ids, void (*body)(void*), void* argument) {
+  block_ids_ = block_ids;
   body_ = body;
   argument_ = argument;
   failure_[0] = 0;
   ready_.clear();
   ready_head_ = 0;
-  live_ = static_cast<int>(fibers_.size());
+  live_ = static_cast<int>(block_ids.size()) * threads_per_block_;
   for (int i = 0; i < live_; ++i) {
     Fiber& fiber = *fibers_[i];
     fiber.context =
@@ -202,7 +207,8 @@ void Scheduler::MaybeYield() {
 }
 
 void Scheduler::Fail(const char* format, ...) {
-  int used = std::snprintf(failure_, sizeof(failure_), "thread %d: ", current_);
+  int used = std::snprintf(failure_, sizeof(failure_), "block %lld, thread %d: ",
+                           static_cast<long long>(block_ids_[current_ / threads_per_block_]), current_ % threads_per_block_);
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(failure_ + used, sizeof(failure_) - used, format, arguments);
@@ -214,14 +220,19 @@ void Scheduler::Fail(const char* format, ...) {
 std::string Scheduler::DescribeDeadlock() const {
   std::map<std::pair<std::string, uint32_t>, std::vector<int>> waiting;
   int finished = 0;
-  for (size_t i = 0; i < fibers_.size(); ++i) {
-    if (fibers_[i]->done) {
+  // Of the first block that did not come to its end.
+  int first = 0;
+  while (fibers_[first]->done) ++first;
+  first -= first % threads_per_block_;
+  for (int i = 0; i < threads_per_block_; ++i) {
+    const Fiber& fiber = *fibers_[first + i];
+    if (fiber.done) {
       ++finished;
     } else {
-      waiting[{fibers_[i]->waits_for, fibers_[i]->waits_detail}].push_back(static_cast<int>(i));
+      waiting[{fiber.waits_for, fiber.waits_detail}].push_back(i);
     }
   }
-  std::string text = "deadlock: ";
+  std::string text = absl::StrCat("block ", block_ids_[first / threads_per_block_], ", deadlock: ");
   for (const auto& [reason, threads] : waiting) {
     absl::StrAppend(&text, threads.size(), " threads (", threads.front(), " to ", threads.back(), ") wait at ",
                     reason.first, reason.second != 0 ? absl::StrCat(" ", reason.second) : "", "; ");
