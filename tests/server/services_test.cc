@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -166,6 +167,20 @@ TEST_F(ServicesTest, AMissIsAnAnswerAndABatchHasAStatusPerItem) {
   for (int i = 0; i < 1024; ++i) request.add_requests();
   grpc::ClientContext again;
   EXPECT_EQ(cache_->BatchLookup(&again, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServicesTest, ALookUpStartsNoProcess) {
+  Start();
+  pb::LookupRequest request;
+  *request.mutable_op() = Operator();
+  request.set_target("h200");
+  pb::LookupResponse response;
+  ASSERT_TRUE(Lookup(request, &response).ok());
+  std::string children;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    children += ReadFile((task.path() / "children").string());
+  }
+  EXPECT_EQ(children, "");
 }
 
 TEST_F(ServicesTest, ManyCallersShareOneTune) {
