@@ -1,7 +1,7 @@
 // An inference process without a GPU: a real client on a real daemon's socket, with a driver that records. Prints what
 // it got as one JSON line.
 //
-//   client_probe ADDRESS found|fast N K     (nf4, group 64, M = 1)
+//   client_probe ADDRESS found|fast N K     (nf4, group 64, M = 1; an empty ADDRESS: the default one)
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   const bool fast = std::string(argv[2]) == "fast";
   ClientOptions options;
   options.driver = &FakeGpu::Driver();
-  auto client = Client::Connect(argv[1], options);
+  auto client = Client::Connect(argv[1][0] == '\0' ? DefaultAddress() : argv[1], options);
   if (!client.ok()) Exit(client.status());
   MatmulDescriptor descriptor;
   descriptor.w = "nf4";

@@ -22,6 +22,7 @@ class TuneAndCache(Home):
         self.assertIn("nvrtc", report["compiler"])
         # Nothing claims a measurement.
         self.assertEqual(row["kind"], "seed")
+        self.assertGreater(row["floor_us"], 0)  # the target's rates were understood
         self.assertFalse(row["measured"])
         self.assertTrue(all("measurement" not in kernel for kernel in row["ranked"]))
         self.assertIn("nothing was measured", result.out)
