@@ -112,6 +112,12 @@ std::vector<PrimitiveCase> PrimitiveCases() {
                        "decode_table_kernel<Table4<0x03020100u, 0x07060504u, 0x0b0a0908u, 0x0f0e0d0cu, 0x13121110u, "
                        "0x17161514u, 0x1b1a1918u, 0x1f1e1d1cu>>(p)",
                        128, 1, 512));
+  // Every code at every position, then words at random.
+  for (PrimitiveCase& c : cases) {
+    if (c.name.starts_with("decode")) {
+      for (uint32_t code = 0; code < 16; ++code) c.x[code] = 0x11111111u * code;
+    }
+  }
   cases.push_back(Make("shuffle", "shuffle_kernel(p)", 128, 1, 256));
   PrimitiveCase elect = Make("elect", "elect_kernel(p)", 1, 1, 1);
   elect.capability = 90;
