@@ -16,7 +16,7 @@ constexpr Format kFormats[2] = {{11, -24, 0x7c00}, {8, -133, 0x7f80}};
 
 float HalfValue(uint16_t bits) {
   const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  float value = exponent == 31 ? (mantissa ? std::nanf("") : INFINITY)
+  float value = exponent == 31  ? (mantissa ? std::nanf("") : INFINITY)
                 : exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
                                 : std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
   return bits & 0x8000 ? -value : value;
@@ -28,9 +28,10 @@ std::vector<float> MakeHalfTable() {
   return table;
 }
 
-// p + c with p a product of two 16-bit numbers: the sum rounded to odd. A product of fp16 numbers reaches down to 2^-48 and
-// a sum up to 2^16, more than the 53 bits of a double; rounded to nearest twice, a value just beside a midpoint of the
-// narrow type would tie. Rounded to odd at 53 bits (>= 11 + 2) first, the second rounding sees on which side it lies.
+// p + c with p a product of two 16-bit numbers: the sum rounded to odd. A product of fp16 numbers reaches down to 2^-48
+// and a sum up to 2^16, more than the 53 bits of a double; rounded to nearest twice, a value just beside a midpoint of
+// the narrow type would tie. Rounded to odd at 53 bits (>= 11 + 2) first, the second rounding sees on which side it
+// lies.
 double SumToOdd(double p, double c) {
   const double sum = p + c;
   if (!std::isfinite(sum) || sum == 0) return sum;
@@ -57,7 +58,8 @@ uint16_t RoundToType(int type, double value) {
   const double magnitude = std::fabs(value);
   if (std::isinf(magnitude)) return sign | f.infinity;
   if (magnitude == 0) return sign;
-  const int unit = std::max(std::ilogb(magnitude) - (f.precision - 1), f.least);  // exponent of one unit in the last place
+  const int unit =
+      std::max(std::ilogb(magnitude) - (f.precision - 1), f.least);  // exponent of one unit in the last place
   if (unit - f.least > 512) return sign | f.infinity;
   const int64_t units = static_cast<int64_t>(std::nearbyint(std::ldexp(magnitude, -unit)));
   // The hidden bit of `units` raises the exponent field by one, and so does a carry out of it.

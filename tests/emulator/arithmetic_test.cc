@@ -47,7 +47,7 @@ TEST(ArithmeticTest, AProductAtAMidpointIsDecidedByTheLeastAddend) {
 }
 
 TEST(ArithmeticTest, SubtractionCancelsExactly) {
-  EXPECT_EQ(Sub2(kTypeF16, 0x640f6408, 0x64086408), 0x47000000u);  // 1039 - 1032 = 7, 1032 - 1032 = 0
+  EXPECT_EQ(Sub2(kTypeF16, 0x640f6408, 0x64086408), 0x47000000u);   // 1039 - 1032 = 7, 1032 - 1032 = 0
   EXPECT_EQ(Sub2(kTypeBF16, 0x430f4300, 0x43084308), 0x40e0c100u);  // 143 - 136 = 7, 128 - 136 = -8
 }
 

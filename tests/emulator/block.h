@@ -1,6 +1,6 @@
 // One thread block at work: its threads, warps, barriers and memories. The primitives' semantics live in
-// collectives.cc (warps, named barriers), copies.cc (cp.async, mbarrier, bulk copies, TMA) and matrix.cc (ldmatrix, mma,
-// wgmma).
+// collectives.cc (warps, named barriers), copies.cc (cp.async, mbarrier, bulk copies, TMA) and matrix.cc (ldmatrix,
+// mma, wgmma).
 #ifndef LADDER_TESTS_EMULATOR_BLOCK_H_
 #define LADDER_TESTS_EMULATOR_BLOCK_H_
 
@@ -29,8 +29,8 @@ struct Rendezvous {
 struct PendingCopy {
   uint32_t shared = 0;
   const uint8_t* source = nullptr;
-  uint32_t size = 0;    // of the destination
-  uint32_t bytes = 0;   // from the source, zeros after
+  uint32_t size = 0;                       // of the destination
+  uint32_t bytes = 0;                      // from the source, zeros after
   const TensorMapContents* map = nullptr;  // TMA
   int column = 0, row = 0;
 };
@@ -125,7 +125,8 @@ class Block {
 
  private:
   // Returns true in the thread that arrives last; the others return false after it has called Release.
-  bool Meet(Rendezvous& rendezvous, int first_thread, int threads, const char* operation, uint64_t immediate, void* operand);
+  bool Meet(Rendezvous& rendezvous, int first_thread, int threads, const char* operation, uint64_t immediate,
+            void* operand);
   void Release(Rendezvous& rendezvous, int first_thread, int threads);
   bool MeetWarp(const char* operation, uint64_t immediate, void* operand);
   void ReleaseWarp();

@@ -13,10 +13,14 @@ constexpr uint64_t kBarrierPattern = 0xbabe1e55b0a7f00d;
 // The hardware swizzles by address bits: 16-byte chunks are exchanged within lines of 32, 64 or 128 bytes.
 uint32_t Swizzle(uint32_t address, int swizzle_bytes) {
   switch (swizzle_bytes) {
-    case 128: return address ^ (address >> 3 & 0x70);
-    case 64: return address ^ (address >> 3 & 0x30);
-    case 32: return address ^ (address >> 3 & 0x10);
-    default: return address;
+    case 128:
+      return address ^ (address >> 3 & 0x70);
+    case 64:
+      return address ^ (address >> 3 & 0x30);
+    case 32:
+      return address ^ (address >> 3 & 0x10);
+    default:
+      return address;
   }
 }
 
@@ -114,9 +118,9 @@ void Block::BarrierArrive(uint32_t address, uint32_t bytes) {
   scheduler_.MaybeYield();
   MBarrier& barrier = FindBarrier(address, "barrier_arrive");
   if (barrier.pending == 0 && !TryComplete(barrier)) {
-    scheduler_.Fail("barrier_arrive: barrier at shared offset %u has all of its %u arrivals and still expects %lld bytes",
-                    address - SharedMemory::kBase, barrier.arrivals,
-                    static_cast<long long>(barrier.announced - barrier.issued));
+    scheduler_.Fail(
+        "barrier_arrive: barrier at shared offset %u has all of its %u arrivals and still expects %lld bytes",
+        address - SharedMemory::kBase, barrier.arrivals, static_cast<long long>(barrier.announced - barrier.issued));
   }
   barrier.announced += bytes;
   --barrier.pending;

@@ -133,28 +133,42 @@ absl::StatusOr<CompiledKernel> EmulatorCompiler::CompileOne(const CompileRequest
   const auto start = std::chrono::steady_clock::now();
   TemporaryFolder folder;
   if (folder.path().empty()) return absl::UnavailableError("cannot create a temporary folder for the host compiler");
-  const fs::path source = folder.path() / "kernel.cc", object = folder.path() / "kernel.so", log = folder.path() / "log";
+  const fs::path source = folder.path() / "kernel.cc", object = folder.path() / "kernel.so",
+                 log = folder.path() / "log";
   // The emulator's own headers come first on the path: they replace generated ones of the same name.
   bool written = WriteFile(source, request.source.text + Trampoline(request.entry));
   for (const auto& [name, text] : request.source.extra_headers) {
     written = written && WriteFile(folder.path() / "generated" / name, text);
   }
   if (!written) return absl::UnavailableError(absl::StrCat("cannot write to ", folder.path().string()));
-  std::vector<std::string> command = {
-      options_.host_compiler, "-std=c++20", "-O1", "-shared", "-fPIC", "-w", "-fvisibility=hidden", "-nostdlib",
-      "-fno-exceptions", "-fno-rtti", "-fno-stack-protector", "-ffp-contract=off",
-      "-DLADDER_EMULATOR=\"tests/emulator/primitives.h\"", absl::StrCat("-D__CUDA_ARCH__=", ArchitectureMacro(request.arch)),
-      absl::StrCat("-I", options_.source_root, "/tests/emulator/headers"),
-      absl::StrCat("-I", (folder.path() / "generated").string()), absl::StrCat("-I", options_.source_root), source.string(),
-      "-o", object.string()};
+  std::vector<std::string> command = {options_.host_compiler,
+                                      "-std=c++20",
+                                      "-O1",
+                                      "-shared",
+                                      "-fPIC",
+                                      "-w",
+                                      "-fvisibility=hidden",
+                                      "-nostdlib",
+                                      "-fno-exceptions",
+                                      "-fno-rtti",
+                                      "-fno-stack-protector",
+                                      "-ffp-contract=off",
+                                      "-DLADDER_EMULATOR=\"tests/emulator/primitives.h\"",
+                                      absl::StrCat("-D__CUDA_ARCH__=", ArchitectureMacro(request.arch)),
+                                      absl::StrCat("-I", options_.source_root, "/tests/emulator/headers"),
+                                      absl::StrCat("-I", (folder.path() / "generated").string()),
+                                      absl::StrCat("-I", options_.source_root),
+                                      source.string(),
+                                      "-o",
+                                      object.string()};
 #if !defined(__clang__)
   // Operands of wgmma are read at its wait, maybe after their scope: let nobody else have their place on the stack.
   command.insert(command.begin() + 1, "-fstack-reuse=none");
 #endif
   const int status = RunCommand(command, log);
   if (status != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(options_.host_compiler, " refused the kernel (status ", status, "): ",
-                                                   ReadFile(log).substr(0, 4000)));
+    return absl::InvalidArgumentError(absl::StrCat(options_.host_compiler, " refused the kernel (status ", status,
+                                                   "): ", ReadFile(log).substr(0, 4000)));
   }
   CompiledKernel kernel;
   kernel.binary = ReadFile(object);
@@ -180,8 +194,9 @@ std::vector<absl::StatusOr<CompiledKernel>> CombinedCompiler::Compile(std::span<
       done(i);
     }
   }
-  std::vector<absl::StatusOr<CompiledKernel>> emulated =
-      emulator_.Compile(again, [&](size_t i) { if (done) done(good[i]); });
+  std::vector<absl::StatusOr<CompiledKernel>> emulated = emulator_.Compile(again, [&](size_t i) {
+    if (done) done(good[i]);
+  });
   for (size_t i = 0; i < good.size(); ++i) {
     absl::StatusOr<CompiledKernel>& result = results[good[i]];
     if (emulated[i].ok()) {

@@ -18,8 +18,8 @@ struct EmulatorCompilerOptions {
   int parallel = 2;
 };
 
-// CompiledKernel::binary is the shared object itself, so whatever carries a binary carries an emulated kernel. Registers
-// and spills are unknown and reported as 0. Results are kept by content for the life of the object.
+// CompiledKernel::binary is the shared object itself, so whatever carries a binary carries an emulated kernel.
+// Registers and spills are unknown and reported as 0. Results are kept by content for the life of the object.
 class EmulatorCompiler : public Compiler {
  public:
   explicit EmulatorCompiler(EmulatorCompilerOptions options = {});

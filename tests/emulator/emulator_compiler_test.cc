@@ -11,14 +11,17 @@ namespace {
 CompileRequest Request(const std::string& body) {
   CompileRequest request;
   request.arch = "sm_90a";
-  request.source.text = "#include \"schedules/device/ptx.cuh\"\nnamespace ladder {\nLADDER_KERNEL void ladder_kernel(const MatmulArguments p) { " +
-                        body + " }\n}\n";
+  request.source.text =
+      "#include \"schedules/device/ptx.cuh\"\nnamespace ladder {\nLADDER_KERNEL void ladder_kernel(const "
+      "MatmulArguments p) { " +
+      body + " }\n}\n";
   return request;
 }
 
 TEST(EmulatorCompilerTest, AnErrorCostsItsRequestOnly) {
   EmulatorCompiler compiler;
-  const CompileRequest requests[] = {Request("block_sync();"), Request("no_such_primitive();"), Request("warp_sync();")};
+  const CompileRequest requests[] = {Request("block_sync();"), Request("no_such_primitive();"),
+                                     Request("warp_sync();")};
   std::vector<int> done(3);
   auto results = compiler.Compile(requests, [&](size_t i) { ++done[i]; });
   ASSERT_EQ(results.size(), 3u);
@@ -75,7 +78,11 @@ TEST(CombinedCompilerTest, TheRealCompilerHasTheFirstWord) {
 
 TEST(KernelImageTest, RefusesWhatItCannotRun) {
   EXPECT_EQ(emulator::KernelImage::Load("a cubin").status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(emulator::KernelImage::Load("\x7f" "ELF broken").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(emulator::KernelImage::Load("\x7f"
+                                        "ELF broken")
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

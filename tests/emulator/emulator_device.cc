@@ -84,7 +84,8 @@ absl::StatusOr<std::vector<Measurement>> EmulatorDevice::Profile(const Workload&
 
 absl::StatusOr<Measurement> EmulatorDevice::ProfileYardstick(const Workload&, absl::string_view yardstick,
                                                              const ProfilePolicy&) {
-  return absl::UnimplementedError(absl::StrCat("yardstick ", std::string(yardstick), ": the emulator has no vendor library"));
+  return absl::UnimplementedError(
+      absl::StrCat("yardstick ", std::string(yardstick), ": the emulator has no vendor library"));
 }
 
 }  // namespace ladder

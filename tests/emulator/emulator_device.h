@@ -17,8 +17,8 @@ struct EmulatorDeviceOptions {
   int multiprocessors = 4;  // few, so that small operators fill the machine
 };
 
-// Binaries are those of EmulatorCompiler (or of CombinedCompiler). Verify compares every element with the float64 reference;
-// Profile reports the emulator's own wall time, measured.
+// Binaries are those of EmulatorCompiler (or of CombinedCompiler). Verify compares every element with the float64
+// reference; Profile reports the emulator's own wall time, measured.
 class EmulatorDevice : public Device {
  public:
   explicit EmulatorDevice(EmulatorDeviceOptions options = {});

@@ -14,11 +14,15 @@ KernelBinary PlainKernel(const NormalizedOperator& op, const std::string& error)
   CompileRequest request;
   request.arch = "sm_90a";
   request.source.text = absl::StrCat(
-      "#include \"schedules/device/ptx.cuh\"\nnamespace ladder {\nLADDER_KERNEL void ladder_kernel(const MatmulArguments p) {\n"
-      "  const u32 i = block_id() * 32 + thread_id(), n = ", op.n(), ", k = ", op.k(), ";\n  if (i >= p.m * n) return;\n"
-      "  float sum = 0;\n  for (u32 j = 0; j < k; j++) sum += to_float(F16{}, load_global_u16((const u16*)p.x + i / n * k + j)) * "
-      "to_float(F16{}, load_global_u16((const u16*)p.w + i % n * k + j));\n  ", error,
-      "\n  store_global_u16((u16*)p.y + i, from_float(F16{}, sum));\n}\n}\n");
+      "#include \"schedules/device/ptx.cuh\"\nnamespace ladder {\nLADDER_KERNEL void ladder_kernel(const "
+      "MatmulArguments p) {\n"
+      "  const u32 i = block_id() * 32 + thread_id(), n = ",
+      op.n(), ", k = ", op.k(),
+      ";\n  if (i >= p.m * n) return;\n"
+      "  float sum = 0;\n  for (u32 j = 0; j < k; j++) sum += to_float(F16{}, load_global_u16((const u16*)p.x + i / n "
+      "* k + j)) * "
+      "to_float(F16{}, load_global_u16((const u16*)p.w + i % n * k + j));\n  ",
+      error, "\n  store_global_u16((u16*)p.y + i, from_float(F16{}, sum));\n}\n}\n");
   EmulatorCompiler compiler;
   absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
   EXPECT_TRUE(compiled.ok()) << compiled.status();
@@ -82,7 +86,8 @@ TEST(EmulatorDeviceTest, TimesAreMeasured) {
   EXPECT_EQ((*times)[0].repeats, 3);
   EXPECT_GT((*times)[0].median_us, 0);
   EXPECT_GT((*times)[1].median_us, (*times)[0].median_us);
-  EXPECT_EQ(device.ProfileYardstick({op, 2, 1}, "cublaslt_fp16", policy).status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(device.ProfileYardstick({op, 2, 1}, "cublaslt_fp16", policy).status().code(),
+            absl::StatusCode::kUnimplemented);
 }
 
 TEST(EmulatorDeviceTest, ItsTargetSaysWhatItIs) {

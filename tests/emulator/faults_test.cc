@@ -45,10 +45,12 @@ TEST(FaultsTest, ABulkCopyLandsWhenItsBarrierIsWaitedFor) {
 
 TEST(FaultsTest, BytesThatWereNotAnnounced) {
   EXPECT_FAULT(
-      "if (t == 0) { barrier_init(s, 1); barrier_arrive_expect(s, 256); copy_bulk(s + 16, p.x, 512, s); barrier_wait(s, 0); }",
+      "if (t == 0) { barrier_init(s, 1); barrier_arrive_expect(s, 256); copy_bulk(s + 16, p.x, 512, s); "
+      "barrier_wait(s, 0); }",
       "512 bytes on their way to a barrier that expects 256");
   EXPECT_FAULT(
-      "if (t == 0) { barrier_init(s, 1); barrier_arrive_expect(s, 512); copy_bulk(s + 16, p.x, 256, s); barrier_wait(s, 0); }",
+      "if (t == 0) { barrier_init(s, 1); barrier_arrive_expect(s, 512); copy_bulk(s + 16, p.x, 256, s); "
+      "barrier_wait(s, 0); }",
       "deadlock: 1 threads (0 to 0) wait at barrier_wait");
   EXPECT_FAULT("if (t == 0) { barrier_init(s, 1); barrier_arrive_expect(s, 16); barrier_arrive(s); }",
                "has all of its 1 arrivals");
@@ -79,7 +81,8 @@ TEST(FaultsTest, Misalignment) {
   EXPECT_FAULT("load_global_v4(words(p.x) + 1);", "misaligned: load_global_v4");
   EXPECT_FAULT("store_shared_v4(s + 16 * t, Vec4{}); u32 r[4]; load_matrix_x4(r, s + 8);", "misaligned: load_matrix");
   EXPECT_FAULT("copy_async_16(s + 8, p.x, 16);", "misaligned: copy_async");
-  EXPECT_FAULT("if (t == 0) { barrier_init(s, 1); copy_bulk(s + 16, p.x, 24, s); }", "misaligned: copy_bulk of 24 bytes");
+  EXPECT_FAULT("if (t == 0) { barrier_init(s, 1); copy_bulk(s + 16, p.x, 24, s); }",
+               "misaligned: copy_bulk of 24 bytes");
 }
 
 TEST(FaultsTest, OutOfBounds) {
@@ -114,21 +117,25 @@ TEST(FaultsTest, Wgmma) {
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "out of bounds", WgmmaFault(fence, "", use));
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "without waiting for its wgmma", WgmmaFault(fence, "", ""));
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "changed its accumulators", WgmmaFault(fence, "acc[1] = 0;" + wait, use));
-  EXPECT_PRED_FORMAT2(testing::IsSubstring, "changed the registers of operand A", WgmmaFault(fence, "a[0] = t;" + wait, use));
+  EXPECT_PRED_FORMAT2(testing::IsSubstring, "changed the registers of operand A",
+                      WgmmaFault(fence, "a[0] = t;" + wait, use));
   // Operand B is read at the wait: overwriting it before shows in the result.
   EXPECT_PRED_FORMAT2(testing::IsSubstring, "without fence_async_proxy",
                       WgmmaFault(fence, "store_shared_u32(tile + 4 * t, 0);" + wait, use));
-  EXPECT_PRED_FORMAT2(testing::IsSubstring, "out of bounds",
-                      WgmmaFault(fence, "store_shared_u32(tile + 4 * t, 0); fence_async_proxy(); block_sync();" + wait, use));
-  EXPECT_PRED_FORMAT2(testing::IsSubstring, "no wgmma_fence",
-                      WgmmaFault(fence, wait + "wgmma_rs<F16, 8>(acc, a, wgmma_descriptor(tile), 1); wgmma_commit();", wait));
+  EXPECT_PRED_FORMAT2(
+      testing::IsSubstring, "out of bounds",
+      WgmmaFault(fence, "store_shared_u32(tile + 4 * t, 0); fence_async_proxy(); block_sync();" + wait, use));
+  EXPECT_PRED_FORMAT2(
+      testing::IsSubstring, "no wgmma_fence",
+      WgmmaFault(fence, wait + "wgmma_rs<F16, 8>(acc, a, wgmma_descriptor(tile), 1); wgmma_commit();", wait));
 }
 
 // Threads of different warps race without a barrier: some order shows it.
 TEST(FaultsTest, OrdersDisagreeAboutARace) {
   PrimitiveCase c;
   c.name = "race";
-  c.call = "const u32 t = thread_id(); store_shared_u32(dynamic_shared(), t); put(p, t, load_shared_u32(dynamic_shared()))";
+  c.call =
+      "const u32 t = thread_id(); store_shared_u32(dynamic_shared(), t); put(p, t, load_shared_u32(dynamic_shared()))";
   c.x.assign(4, 0);
   c.w.assign(4, 0);
   c.y_words = 128;

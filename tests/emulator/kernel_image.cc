@@ -17,7 +17,8 @@ namespace {
 absl::StatusOr<void*> LoadObject(std::string_view bytes) {
   static std::atomic<int> count{0};
   const char* folder = std::getenv("TMPDIR");
-  std::string path = absl::StrCat(folder != nullptr ? folder : "/tmp", "/ladder-image-", getpid(), "-", ++count, "-XXXXXX");
+  std::string path =
+      absl::StrCat(folder != nullptr ? folder : "/tmp", "/ladder-image-", getpid(), "-", ++count, "-XXXXXX");
   const int file = mkstemp(path.data());
   if (file < 0) return absl::UnavailableError(absl::StrCat("cannot create ", path, " to load an emulated kernel from"));
   bool written = true;
@@ -38,8 +39,11 @@ absl::StatusOr<void*> LoadObject(std::string_view bytes) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KernelImage>> KernelImage::Load(std::string_view binary) {
-  if (binary.substr(0, 4) != "\x7f" "ELF") {
-    return absl::InvalidArgumentError("binary is not an emulated kernel: the emulator runs what EmulatorCompiler makes");
+  if (binary.substr(0, 4) !=
+      "\x7f"
+      "ELF") {
+    return absl::InvalidArgumentError(
+        "binary is not an emulated kernel: the emulator runs what EmulatorCompiler makes");
   }
   absl::StatusOr<void*> handle = LoadObject(binary);
   if (!handle.ok()) return handle.status();

@@ -49,8 +49,8 @@ struct TensorMapContents {
 // InvalidArgument for what the driver would refuse too: alignment, row pitch, box and swizzle.
 absl::Status EncodeTensorMap(const TensorMapContents& contents, TensorMap& map);
 
-// Builds and runs every block of a kernel: `call` is the object's kCallSymbol, `arguments` what the kernel takes by value.
-// The first fault ends the launch: FailedPrecondition "block 2, thread 17: ...". See tests/emulator/README.md.
+// Builds and runs every block of a kernel: `call` is the object's kCallSymbol, `arguments` what the kernel takes by
+// value. The first fault ends the launch: FailedPrecondition "block 2, thread 17: ...". See tests/emulator/README.md.
 absl::Status Execute(const Launch& launch, void (*call)(const void*), const void* arguments);
 
 }  // namespace ladder::emulator

@@ -51,10 +51,20 @@ struct SharedTile {
   uint32_t Address(int row, int chunk) const {
     const uint32_t group = start + row / 8 * stride;
     switch (mode) {
-      case 1: { const uint32_t a = group + row % 8 * 128 + chunk * 16; return a ^ (a >> 3 & 0x70); }
-      case 2: { const uint32_t a = group + row % 8 * 64 + chunk * 16; return a ^ (a >> 3 & 0x30); }
-      case 3: { const uint32_t a = group + row % 8 * 32 + chunk * 16; return a ^ (a >> 3 & 0x10); }
-      default: return group + row % 8 * 16 + chunk * leading;
+      case 1: {
+        const uint32_t a = group + row % 8 * 128 + chunk * 16;
+        return a ^ (a >> 3 & 0x70);
+      }
+      case 2: {
+        const uint32_t a = group + row % 8 * 64 + chunk * 16;
+        return a ^ (a >> 3 & 0x30);
+      }
+      case 3: {
+        const uint32_t a = group + row % 8 * 32 + chunk * 16;
+        return a ^ (a >> 3 & 0x10);
+      }
+      default:
+        return group + row % 8 * 16 + chunk * leading;
     }
   }
 };
@@ -180,8 +190,8 @@ void Block::WgmmaCommit() {
   ReleaseWarp();
 }
 
-// The first warp that waits completes an instruction for the whole warp group: that is when the operands are read. Every
-// warp sees its accumulators at its own wait.
+// The first warp that waits completes an instruction for the whole warp group: that is when the operands are read.
+// Every warp sees its accumulators at its own wait.
 void Block::WgmmaWait(int pending) {
   if (!MeetWarp("wgmma_wait", pending, nullptr)) return;
   Warp& own = warp();

@@ -13,7 +13,8 @@ void GlobalMemory::Check(const void* address, int64_t bytes, int64_t alignment, 
   for (const Buffer& buffer : launch_.buffers) {
     const char* begin = static_cast<const char*>(buffer.data);
     if (p < begin || p + bytes > begin + buffer.bytes) continue;
-    if (write && !buffer.writable) scheduler_.Fail("%s writes to %s, which is an input", operation, buffer.name.c_str());
+    if (write && !buffer.writable)
+      scheduler_.Fail("%s writes to %s, which is an input", operation, buffer.name.c_str());
     if (buffer.from_previous && !previous_awaited_) {
       scheduler_.Fail("%s touches %s before wait_for_previous", operation, buffer.name.c_str());
     }
@@ -28,13 +29,18 @@ void GlobalMemory::Check(const void* address, int64_t bytes, int64_t alignment, 
     const int64_t best = nearest_offset < 0 ? -nearest_offset : nearest_offset - (nearest ? nearest->bytes : 0);
     if (nearest == nullptr || outside < best) nearest = &buffer, nearest_offset = offset;
   }
-  scheduler_.Fail("out of bounds: %s of %lld bytes at %s%+lld (%lld bytes long)", operation, static_cast<long long>(bytes),
-                  nearest ? nearest->name.c_str() : "?", static_cast<long long>(nearest_offset),
-                  static_cast<long long>(nearest ? nearest->bytes : 0));
+  scheduler_.Fail("out of bounds: %s of %lld bytes at %s%+lld (%lld bytes long)", operation,
+                  static_cast<long long>(bytes), nearest ? nearest->name.c_str() : "?",
+                  static_cast<long long>(nearest_offset), static_cast<long long>(nearest ? nearest->bytes : 0));
 }
 
 SharedMemory::SharedMemory(int64_t bytes, int threads, int first_thread, Scheduler& scheduler)
-    : first_thread_(first_thread), scheduler_(scheduler), bytes_(bytes), in_flight_(bytes), writer_((bytes + 3) / 4), fences_(threads) {}
+    : first_thread_(first_thread),
+      scheduler_(scheduler),
+      bytes_(bytes),
+      in_flight_(bytes),
+      writer_((bytes + 3) / 4),
+      fences_(threads) {}
 
 void SharedMemory::StartBlock() {
   std::memset(bytes_.data(), 0xff, bytes_.size());  // a NaN as fp16, bf16 and fp32
@@ -45,7 +51,8 @@ void SharedMemory::StartBlock() {
 
 void SharedMemory::CheckRange(uint32_t address, uint32_t bytes, uint32_t alignment, const char* operation) {
   if (address % alignment != 0) {
-    scheduler_.Fail("misaligned: %s of shared address %u, which is not a multiple of %u", operation, address, alignment);
+    scheduler_.Fail("misaligned: %s of shared address %u, which is not a multiple of %u", operation, address,
+                    alignment);
   }
   if (address < kBase || address + static_cast<uint64_t>(bytes) > kBase + bytes_.size()) {
     scheduler_.Fail("out of bounds: %s of %u bytes at shared offset %lld of %lld bytes", operation, bytes,
@@ -57,7 +64,8 @@ void SharedMemory::Load(uint32_t address, uint32_t bytes, void* out, const char*
   CheckRange(address, bytes, bytes, operation);
   const uint32_t offset = address - kBase;
   if (std::memchr(&in_flight_[offset], 1, bytes) != nullptr) {
-    scheduler_.Fail("%s reads shared offset %u while an asynchronous copy to it has not been waited for", operation, offset);
+    scheduler_.Fail("%s reads shared offset %u while an asynchronous copy to it has not been waited for", operation,
+                    offset);
   }
   std::memcpy(out, &bytes_[offset], bytes);
 }
@@ -66,7 +74,8 @@ void SharedMemory::Store(uint32_t address, uint32_t bytes, const void* in, const
   CheckRange(address, bytes, bytes, operation);
   const uint32_t offset = address - kBase;
   if (std::memchr(&in_flight_[offset], 1, bytes) != nullptr) {
-    scheduler_.Fail("%s writes shared offset %u while an asynchronous copy to it has not been waited for", operation, offset);
+    scheduler_.Fail("%s writes shared offset %u while an asynchronous copy to it has not been waited for", operation,
+                    offset);
   }
   std::memcpy(&bytes_[offset], in, bytes);
   Stamp(offset, bytes);
@@ -108,7 +117,8 @@ const uint16_t* SharedMemory::LoadAsyncProxy(uint32_t address) {
     if (writer_[i] == 0) continue;
     const uint32_t thread = static_cast<uint32_t>(writer_[i] >> 32) - 1;
     if (fences_[thread] == static_cast<uint32_t>(writer_[i])) {
-      scheduler_.Fail("wgmma reads shared offset %u, which thread %u wrote without fence_async_proxy since", 4 * i, thread);
+      scheduler_.Fail("wgmma reads shared offset %u, which thread %u wrote without fence_async_proxy since", 4 * i,
+                      thread);
     }
   }
   return reinterpret_cast<const uint16_t*>(&bytes_[offset]);

@@ -40,8 +40,8 @@ class SharedMemory {
   void Load(uint32_t address, uint32_t bytes, void* out, const char* operation);
   void Store(uint32_t address, uint32_t bytes, const void* in, const char* operation);
 
-  // Marks the destination of a copy that starts, and ends that. Landing writes `bytes` there; an ordinary copy (cp.async)
-  // counts as a write of the current thread.
+  // Marks the destination of a copy that starts, and ends that. Landing writes `bytes` there; an ordinary copy
+  // (cp.async) counts as a write of the current thread.
   void BeginCopy(uint32_t address, uint32_t bytes, uint32_t alignment, const char* operation);
   void Land(uint32_t address, uint32_t bytes, const void* data, bool ordinary);
 
@@ -58,9 +58,9 @@ class SharedMemory {
   const int first_thread_;
   Scheduler& scheduler_;
   std::vector<uint8_t> bytes_;
-  std::vector<uint8_t> in_flight_;   // per byte
-  std::vector<uint64_t> writer_;     // per 4 bytes: (thread + 1) << 32 | its fence count when it wrote; 0: nobody
-  std::vector<uint32_t> fences_;     // per thread
+  std::vector<uint8_t> in_flight_;  // per byte
+  std::vector<uint64_t> writer_;    // per 4 bytes: (thread + 1) << 32 | its fence count when it wrote; 0: nobody
+  std::vector<uint32_t> fences_;    // per thread
 };
 
 }  // namespace ladder::emulator

@@ -44,7 +44,8 @@ std::vector<uint32_t> WholeNumbers(int64_t count, uint32_t seed, bool bf16) {
   std::vector<uint32_t> words(count);
   for (int64_t i = 0; i < count; ++i) {
     for (int h = 0; h < 32; h += 16) {
-      const float value = static_cast<float>(static_cast<int>(Hash(static_cast<uint32_t>(i) * 2 + h / 16 + seed) % 17) - 8);
+      const float value =
+          static_cast<float>(static_cast<int>(Hash(static_cast<uint32_t>(i) * 2 + h / 16 + seed) % 17) - 8);
       words[i] |= static_cast<uint32_t>(bf16 ? FloatToBFloat16(value) : FloatToHalf(value)) << h;
     }
   }
@@ -64,7 +65,8 @@ PrimitiveCase Make(std::string name, std::string call, int64_t x_words, int64_t 
 
 void AddTyped(std::vector<PrimitiveCase>& cases, bool bf16) {
   const std::string type = bf16 ? "BF16" : "F16";
-  PrimitiveCase arithmetic = Make(absl::StrCat("arithmetic_", type), absl::StrCat("arithmetic_kernel<", type, ">(p)"), 0, 0, 1024);
+  PrimitiveCase arithmetic =
+      Make(absl::StrCat("arithmetic_", type), absl::StrCat("arithmetic_kernel<", type, ">(p)"), 0, 0, 1024);
   arithmetic.x = FiniteWords(128, 3, bf16);
   arithmetic.w = FiniteWords(128, 4, bf16);
   cases.push_back(arithmetic);
@@ -79,8 +81,8 @@ void AddTyped(std::vector<PrimitiveCase>& cases, bool bf16) {
   for (int n : {8, 64, 136, 256}) {
     for (bool registers : {true, false}) {
       PrimitiveCase c = Make(absl::StrCat("wgmma_", registers ? "rs_" : "ss_", type, "_", n),
-                             absl::StrCat("wgmma_kernel<", type, ", ", n, ", ", registers ? "true" : "false", ">(p)"), 0, 0,
-                             128 * n / 2);
+                             absl::StrCat("wgmma_kernel<", type, ", ", n, ", ", registers ? "true" : "false", ">(p)"),
+                             0, 0, 128 * n / 2);
       c.capability = 90;
       c.wgmma = true;
       c.n = n;
@@ -108,10 +110,11 @@ void PrintTo(const PrimitiveCase& primitive, std::ostream* out) { *out << primit
 std::vector<PrimitiveCase> PrimitiveCases() {
   std::vector<PrimitiveCase> cases;
   for (bool bf16 : {false, true}) AddTyped(cases, bf16);
-  cases.push_back(Make("decode_table",
-                       "decode_table_kernel<Table4<0x03020100u, 0x07060504u, 0x0b0a0908u, 0x0f0e0d0cu, 0x13121110u, "
-                       "0x17161514u, 0x1b1a1918u, 0x1f1e1d1cu>>(p)",
-                       128, 1, 512));
+  const std::string table =
+      "Table4<0x03020100u, 0x07060504u, 0x0b0a0908u, 0x0f0e0d0cu, 0x13121110u, 0x17161514u, 0x1b1a1918u, 0x1f1e1d1cu>";
+  cases.push_back(Make("decode_table", absl::StrCat("decode_table_kernel<", table, ">(p)"), 128, 1, 512));
+  cases.push_back(Make("decode_table_pairs", absl::StrCat("decode_pair_kernel<", table, ">(p)"), 128, 1, 512));
+  cases.back().shared_bytes = 33 * 1024;
   // Every code at every position, then words at random.
   for (PrimitiveCase& c : cases) {
     if (c.name.starts_with("decode")) {
@@ -139,8 +142,8 @@ std::vector<PrimitiveCase> PrimitiveCases() {
   for (int swizzle : {0, 32, 64, 128}) {
     // 20 rows of 80 values, boxes of 24 rows starting above the first and ending right of the last column.
     const int columns = swizzle == 0 ? 24 : swizzle / 2;
-    PrimitiveCase c = Make(absl::StrCat("copy_tensor_", swizzle), absl::StrCat("copy_tensor_kernel<", 12 * columns, ">(p)"),
-                           20 * 40, 1, 12 * columns);
+    PrimitiveCase c = Make(absl::StrCat("copy_tensor_", swizzle),
+                           absl::StrCat("copy_tensor_kernel<", 12 * columns, ">(p)"), 20 * 40, 1, 12 * columns);
     c.capability = 90;
     c.m = 80 - columns / 2;
     c.tensor_map = true;

@@ -1,5 +1,5 @@
-// The kernels of primitive_kernels.cuh as data: source, launch, inputs. tests/emulator runs them in the emulator and checks
-// what they write; the gpu test runs them on both and compares.
+// The kernels of primitive_kernels.cuh as data: source, launch, inputs. tests/emulator runs them in the emulator and
+// checks what they write; the gpu test runs them on both and compares.
 #ifndef LADDER_TESTS_EMULATOR_PRIMITIVE_CASES_H_
 #define LADDER_TESTS_EMULATOR_PRIMITIVE_CASES_H_
 
@@ -15,10 +15,10 @@ namespace ladder::emulator {
 
 struct PrimitiveCase {
   std::string name;
-  std::string call;       // "arithmetic_kernel<F16>(p)"
-  int capability = 80;    // the least that has it; 90 for wgmma means sm_90a
+  std::string call;     // "arithmetic_kernel<F16>(p)"
+  int capability = 80;  // the least that has it; 90 for wgmma means sm_90a
   bool wgmma = false;
-  int n = 0;              // wgmma's N, and whether A comes from registers, and its type
+  int n = 0;  // wgmma's N, and whether A comes from registers, and its type
   bool registers = false;
   bool bf16 = false;
   int m = 0;

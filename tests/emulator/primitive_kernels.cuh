@@ -2,6 +2,7 @@
 // the same words. x and w are inputs, y the output, of 32-bit words; one block of 128 threads unless said otherwise.
 #pragma once
 #include "schedules/device/decode.cuh"
+#include "schedules/device/pair_table.cuh"
 #include "schedules/device/ptx.cuh"
 #include "schedules/device/wgmma.cuh"
 
@@ -43,6 +44,17 @@ LADDER_DEVICE void decode_table_kernel(const MatmulArguments& p) {
   u32 a[4];
   decode_table4<Table>(load_global_u32(words(p.x) + thread_id()), a);
   for (int i = 0; i < 4; i++) put(p, 4 * thread_id() + i, a[i]);
+}
+
+template <class Table>
+LADDER_DEVICE void decode_pair_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const u32 table = (dynamic_shared() + 127) & ~127u;
+  build_pair_table<Table>(table, t, 128);
+  block_sync();
+  u32 a[4];
+  decode_pair_table(load_global_u32(words(p.x) + t), table + 4 * (t % 32), a);
+  for (int i = 0; i < 4; i++) put(p, 4 * t + i, a[i]);
 }
 
 // Shuffles of 128 words, 2 words out each.

@@ -11,15 +11,15 @@
 namespace ladder::emulator {
 namespace {
 
-#define ASSERT_OK_AND_ASSIGN(lhs, expression)         \
-  auto lhs##_or = (expression);                       \
-  ASSERT_TRUE(lhs##_or.ok()) << lhs##_or.status();    \
+#define ASSERT_OK_AND_ASSIGN(lhs, expression)      \
+  auto lhs##_or = (expression);                    \
+  ASSERT_TRUE(lhs##_or.ok()) << lhs##_or.status(); \
   auto& lhs = *lhs##_or
 
-#define ASSERT_OK(expression)                    \
-  do {                                           \
-    const absl::Status status_ = (expression);   \
-    ASSERT_TRUE(status_.ok()) << status_;        \
+#define ASSERT_OK(expression)                  \
+  do {                                         \
+    const absl::Status status_ = (expression); \
+    ASSERT_TRUE(status_.ok()) << status_;      \
   } while (false)
 
 CudaCompiler& Nvrtc() {

@@ -188,7 +188,8 @@ Words ExpectedArithmetic(const PrimitiveCase& c, bool bf16) {
     const uint32_t a = c.x[t], b = c.w[t], d = c.w[(t + 1) % 128];
     const float f = std::bit_cast<float>((a & 0xbfffffffu) | 0x20000000u);
     for (int h = 0; h < 32; h += 16) {
-      const __float128 va = Value(bf16, a >> h & 0xffff), vb = Value(bf16, b >> h & 0xffff), vd = Value(bf16, d >> h & 0xffff);
+      const __float128 va = Value(bf16, a >> h & 0xffff), vb = Value(bf16, b >> h & 0xffff),
+                       vd = Value(bf16, d >> h & 0xffff);
       y[8 * t] |= static_cast<uint32_t>(RoundExactly(bf16, va - vb)) << h;
       const __float128 product = va * vb;
       y[8 * t + 1] |= static_cast<uint32_t>(RoundExactly(bf16, product)) << h;

@@ -70,13 +70,19 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     problem.scales.resize(NaturalScaleBytes(layout));
     for (int64_t i = 0; i < static_cast<int64_t>(problem.scales.size()) / Bytes(weight.scale); ++i) {
       const double magnitude = random.Uniform(0.01, 0.03);
-      StoreElement(weight.scale, problem.scales.data(), i, static_cast<float>(random.Bits() % 4 ? magnitude : -magnitude));
+      StoreElement(weight.scale, problem.scales.data(), i,
+                   static_cast<float>(random.Bits() % 4 ? magnitude : -magnitude));
     }
     problem.zeros.resize(NaturalZeroBytes(layout));
     switch (weight.zeros) {
-      case ZeroMode::kNone: break;
-      case ZeroMode::kOriginal: FillUniform(weight.scale, 0, 15, random, problem.zeros); break;
-      case ZeroMode::kRescale: FillUniform(weight.scale, -0.3, 0.3, random, problem.zeros); break;
+      case ZeroMode::kNone:
+        break;
+      case ZeroMode::kOriginal:
+        FillUniform(weight.scale, 0, 15, random, problem.zeros);
+        break;
+      case ZeroMode::kRescale:
+        FillUniform(weight.scale, -0.3, 0.3, random, problem.zeros);
+        break;
       case ZeroMode::kQuantized:
         for (uint8_t& byte : problem.zeros) byte = static_cast<uint8_t>(random.Bits());
         break;

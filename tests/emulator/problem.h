@@ -50,8 +50,9 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
 // Compares every element of y (of the operator's output type) with the exact product.
 Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::span<const uint8_t> y);
 
-// Runs a kernel on the problem as a launcher would, in slices of max_m rows, y poisoned and the workspace's scratch too.
-// `seed`: see Launch::seed. FailedPrecondition for whatever the emulator finds wrong, counters left behind included.
+// Runs a kernel on the problem as a launcher would, in slices of max_m rows, y poisoned and the workspace's scratch
+// too. `seed`: see Launch::seed. FailedPrecondition for whatever the emulator finds wrong, counters left behind
+// included.
 class KernelImage;
 absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec& spec, const KernelImage& image,
                                         uint64_t seed);

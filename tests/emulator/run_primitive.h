@@ -21,7 +21,8 @@ inline DeviceBuffer ToBuffer(const std::vector<uint32_t>& words) {
 }
 
 // The words of y, 0xffffffff where nothing was written.
-inline absl::StatusOr<std::vector<uint32_t>> RunPrimitive(Compiler& compiler, const PrimitiveCase& primitive, uint64_t seed) {
+inline absl::StatusOr<std::vector<uint32_t>> RunPrimitive(Compiler& compiler, const PrimitiveCase& primitive,
+                                                          uint64_t seed) {
   const CompileRequest request = PrimitiveRequest(primitive, "sm_90a");
   absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
   if (!compiled.ok()) return compiled.status();

@@ -37,8 +37,9 @@ void LoadGlobal(const void* address, unsigned bytes, void* out) {
 
 void StoreGlobal(void* address, unsigned bytes, const void* in) {
   Now()->scheduler().MaybeYield();
-  Now()->global().Check(address, bytes, bytes, true,
-                        AccessName(bytes, "store_global_v4", "store_global_u32", "store_global_u16", "store_global_u8"));
+  Now()->global().Check(
+      address, bytes, bytes, true,
+      AccessName(bytes, "store_global_v4", "store_global_u32", "store_global_u16", "store_global_u8"));
   std::memcpy(address, in, bytes);
 }
 
@@ -60,8 +61,9 @@ void LoadShared(unsigned address, unsigned bytes, void* out) {
 
 void StoreShared(unsigned address, unsigned bytes, const void* in) {
   Now()->scheduler().MaybeYield();
-  Now()->shared().Store(address, bytes, in,
-                        AccessName(bytes, "store_shared_v4", "store_shared_u32", "store_shared_u16", "store_shared_u8"));
+  Now()->shared().Store(
+      address, bytes, in,
+      AccessName(bytes, "store_shared_v4", "store_shared_u32", "store_shared_u16", "store_shared_u8"));
 }
 
 constexpr RuntimeTable kTable = {
@@ -72,7 +74,8 @@ constexpr RuntimeTable kTable = {
     .sync = [](unsigned id, unsigned threads) { Now()->Sync(id, threads); },
     .arrive = [](unsigned id, unsigned threads) { Now()->Arrive(id, threads); },
     .warp_sync = [] { Now()->WarpSync(); },
-    .shuffle = [](unsigned value, unsigned lane, bool exclusive_or) { return Now()->Shuffle(value, lane, exclusive_or); },
+    .shuffle = [](unsigned value, unsigned lane,
+                  bool exclusive_or) { return Now()->Shuffle(value, lane, exclusive_or); },
     .elect_one = [] { return Now()->ElectOne(); },
     .load_global = LoadGlobal,
     .store_global = StoreGlobal,
@@ -83,7 +86,8 @@ constexpr RuntimeTable kTable = {
                      unsigned bytes) { Now()->CopyAsync(shared, global, size, bytes); },
     .copy_async_commit = [] { Now()->CopyAsyncCommit(); },
     .copy_async_wait = [](int pending) { Now()->CopyAsyncWait(pending); },
-    .load_matrix = [](int count, unsigned* registers, unsigned address) { Now()->LoadMatrix(count, registers, address); },
+    .load_matrix = [](int count, unsigned* registers,
+                      unsigned address) { Now()->LoadMatrix(count, registers, address); },
     .mma_16816 = [](int type, float* c, const unsigned* a, unsigned b0,
                     unsigned b1) { Now()->Mma16816(type, c, a, b0, b1); },
     .barrier_init = [](unsigned barrier, unsigned arrivals) { Now()->BarrierInit(barrier, arrivals); },
@@ -95,10 +99,11 @@ constexpr RuntimeTable kTable = {
     .copy_tensor = [](unsigned shared, const void* map, unsigned barrier, int column,
                       int row) { Now()->CopyTensor(shared, map, barrier, column, row); },
     .fence_async_proxy = [] { Now()->shared().FenceAsyncProxy(); },
-    .wgmma = [](int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
-                unsigned long long b_descriptor, unsigned accumulate) {
-      Now()->IssueWgmma(type, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
-    },
+    .wgmma =
+        [](int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
+           unsigned long long b_descriptor, unsigned accumulate) {
+          Now()->IssueWgmma(type, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
+        },
     .wgmma_fence = [] { Now()->WgmmaFence(); },
     .wgmma_commit = [] { Now()->WgmmaCommit(); },
     .wgmma_wait = [](int pending) { Now()->WgmmaWait(pending); },
@@ -119,17 +124,17 @@ absl::Status EncodeTensorMap(const TensorMapContents& contents, TensorMap& map) 
     return absl::InvalidArgumentError("tensor map: the base address is not a multiple of 16");
   }
   if (contents.columns * 2 % 16 != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor map: rows of ", contents.columns * 2,
-                                                   " bytes, where a multiple of 16 is needed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor map: rows of ", contents.columns * 2, " bytes, where a multiple of 16 is needed"));
   }
   if (contents.rows < 1 || contents.columns < 1 || contents.box_rows < 1 || contents.box_rows > 256 ||
       contents.box_columns < 1 || contents.box_columns > 256 || contents.box_columns * 2 % 16 != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor map: ", contents.rows, " x ", contents.columns, " with a box of ",
-                                                   contents.box_rows, " x ", contents.box_columns));
+    return absl::InvalidArgumentError(absl::StrCat("tensor map: ", contents.rows, " x ", contents.columns,
+                                                   " with a box of ", contents.box_rows, " x ", contents.box_columns));
   }
   if (contents.swizzle_bytes != 0 && contents.box_columns * 2 != contents.swizzle_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor map: a box ", contents.box_columns * 2, " bytes wide under a ",
-                                                   contents.swizzle_bytes, "-byte swizzle"));
+    return absl::InvalidArgumentError(absl::StrCat("tensor map: a box ", contents.box_columns * 2,
+                                                   " bytes wide under a ", contents.swizzle_bytes, "-byte swizzle"));
   }
   static_assert(sizeof(TensorMapContents) <= sizeof(TensorMap));
   std::memcpy(&map, &contents, sizeof(contents));
@@ -168,7 +173,8 @@ absl::Status Execute(const Launch& launch, void (*call)(const void*), const void
         &kernel);
     for (size_t slot = 0; slot < ids.size() && status.ok(); ++slot) {
       const std::string leftovers = own.blocks[slot]->Leftovers();
-      if (!leftovers.empty()) status = absl::FailedPreconditionError(absl::StrCat("block ", ids[slot], ", ", leftovers));
+      if (!leftovers.empty())
+        status = absl::FailedPreconditionError(absl::StrCat("block ", ids[slot], ", ", leftovers));
     }
   }
   wave = outer;

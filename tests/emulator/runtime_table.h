@@ -1,5 +1,5 @@
-// What a kernel built for the emulator calls: a table of functions that the runtime hands to the shared object before it
-// runs. A table, and no exported symbols, so that any program can load such an object however it was linked.
+// What a kernel built for the emulator calls: a table of functions that the runtime hands to the shared object before
+// it runs. A table, and no exported symbols, so that any program can load such an object however it was linked.
 #ifndef LADDER_TESTS_EMULATOR_RUNTIME_TABLE_H_
 #define LADDER_TESTS_EMULATOR_RUNTIME_TABLE_H_
 
@@ -65,8 +65,8 @@ struct RuntimeTable {
 };
 
 // Symbols of the shared object.
-inline constexpr char kBindSymbol[] = "ladder_emulator_bind";                    // void(const RuntimeTable*)
-inline constexpr char kCallSymbol[] = "ladder_emulator_call";                    // void(const void* arguments)
+inline constexpr char kBindSymbol[] = "ladder_emulator_bind";                     // void(const RuntimeTable*)
+inline constexpr char kCallSymbol[] = "ladder_emulator_call";                     // void(const void* arguments)
 inline constexpr char kArgumentBytesSymbol[] = "ladder_emulator_argument_bytes";  // unsigned long()
 
 }  // namespace ladder::emulator

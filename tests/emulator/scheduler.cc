@@ -207,8 +207,9 @@ void Scheduler::MaybeYield() {
 }
 
 void Scheduler::Fail(const char* format, ...) {
-  int used = std::snprintf(failure_, sizeof(failure_), "block %lld, thread %d: ",
-                           static_cast<long long>(block_ids_[current_ / threads_per_block_]), current_ % threads_per_block_);
+  int used = std::snprintf(failure_, sizeof(failure_),
+                           "block %lld, thread %d: ", static_cast<long long>(block_ids_[current_ / threads_per_block_]),
+                           current_ % threads_per_block_);
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(failure_ + used, sizeof(failure_) - used, format, arguments);

@@ -1,5 +1,5 @@
-// Fibers of one thread block, or of a few that run at the same time: one per GPU thread, all on the calling host thread,
-// switching only where a primitive waits (or, with a seed, now and then at a memory access).
+// Fibers of one thread block, or of a few that run at the same time: one per GPU thread, all on the calling host
+// thread, switching only where a primitive waits (or, with a seed, now and then at a memory access).
 #ifndef LADDER_TESTS_EMULATOR_SCHEDULER_H_
 #define LADDER_TESTS_EMULATOR_SCHEDULER_H_
 
@@ -21,9 +21,9 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Calls body(argument) in every fiber of as many blocks as there are ids, until all have returned. FailedPrecondition with the message of Fail, or
-  // "deadlock: ..." naming who waits for what when nobody can run. Abandoned fibers are not unwound. May be called
-  // again after success.
+  // Calls body(argument) in every fiber of as many blocks as there are ids, until all have returned. FailedPrecondition
+  // with the message of Fail, or "deadlock: ..." naming who waits for what when nobody can run. Abandoned fibers are
+  // not unwound. May be called again after success.
   absl::Status Run(const std::vector<int64_t>& block_ids, void (*body)(void*), void* argument);
 
   // From inside a fiber:
@@ -33,7 +33,8 @@ class Scheduler {
   void Wake(int thread);
   // Lets others run now and then; nothing with seed 0.
   void MaybeYield();
-  // Ends the run with "block 0, thread 3: ...". Nothing on the calling fiber is destroyed: let nothing there own memory.
+  // Ends the run with "block 0, thread 3: ...". Nothing on the calling fiber is destroyed: let nothing there own
+  // memory.
   [[noreturn]] void Fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
   uint64_t seed() const { return seed_; }
 

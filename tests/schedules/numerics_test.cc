@@ -1,5 +1,5 @@
-// Every schedule's own .cuh in the emulator against the float64 reference: every weight type, activation, output, odd M, N
-// and K, and candidates in which every parameter takes every value that enumeration offers.
+// Every schedule's own .cuh in the emulator against the float64 reference: every weight type, activation, output, odd
+// M, N and K, and candidates in which every parameter takes every value that enumeration offers.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,12 +1,13 @@
-// Every kind of candidate through the real compiler for every architecture. Skipped, with the compiler's own words, where
-// no NVRTC is installed.
+// Every kind of candidate through the real compiler for every architecture. Skipped, with the compiler's own words,
+// where no NVRTC is installed.
+#include "core/backend/cuda/nvrtc.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
-#include "core/backend/cuda/nvrtc.h"
 #include "schedules/catalog.h"
 #include "tests/emulator/emulator_device.h"
 #include "tests/schedules/operators.h"
@@ -51,8 +52,8 @@ class NvrtcTest : public testing::TestWithParam<std::string> {
   }
 };
 
-// One candidate of each schedule for each operator it serves, chosen so that parameters take all their values; a third of
-// the operators on architectures that run the same kernels as a tested neighbour.
+// One candidate of each schedule for each operator it serves, chosen so that parameters take all their values; a third
+// of the operators on architectures that run the same kernels as a tested neighbour.
 TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
   const absl::StatusOr<Target> target = Target::FromName(GetParam());
   ASSERT_TRUE(target.ok()) << target.status();
@@ -74,7 +75,8 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
       }
     }
     // Every schedule runs here, or says that it needs what only one architecture has.
-    EXPECT_TRUE(served > 0 || (std::string(schedule->name()).find("wgmma") != std::string::npos && !target->has_wgmma()))
+    EXPECT_TRUE(served > 0 ||
+                (std::string(schedule->name()).find("wgmma") != std::string::npos && !target->has_wgmma()))
         << std::string(schedule->name()) << " serves nothing on " << GetParam();
   }
   const auto results = Compile(attempts);
@@ -126,7 +128,8 @@ TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
   for (size_t i = 0; i < results.size(); ++i) {
     ASSERT_TRUE(results[i].ok()) << attempts[i].name << ": " << results[i].status();
     EXPECT_EQ(results[i]->spill_bytes, 0) << attempts[i].name;
-    std::printf("%3d registers, %4.0f ms: %s\n", results[i]->registers, results[i]->compile_ms, attempts[i].name.c_str());
+    std::printf("%3d registers, %4.0f ms: %s\n", results[i]->registers, results[i]->compile_ms,
+                attempts[i].name.c_str());
   }
 }
 
