@@ -134,7 +134,7 @@ void MatmulState::StartWatching(const pb::LookupRequest& request) {
   pb::WatchRequest watch;
   *watch.add_requests() = request;
   watch.mutable_requests(0)->set_on_miss(pb::ON_MISS_NOT_FOUND);
-  watcher_ = std::thread([this, watch = std::move(watch)]() mutable { Watch(std::move(watch)); });
+  watcher_ = std::thread([this, watch = std::move(watch)] { Watch(watch); });
 }
 
 // One connection's worth; false when watching again is pointless.
@@ -164,7 +164,7 @@ bool MatmulState::WatchOnce(const pb::WatchRequest& request) {
          end.error_code() != grpc::StatusCode::PERMISSION_DENIED;
 }
 
-void MatmulState::Watch(pb::WatchRequest request) {
+void MatmulState::Watch(const pb::WatchRequest& request) {
   std::chrono::milliseconds pause(250);
   while (true) {
     const auto begin = std::chrono::steady_clock::now();

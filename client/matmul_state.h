@@ -40,7 +40,7 @@ class MatmulState {
   // A kernel from a record that may be launched here.
   absl::StatusOr<BucketKernel> Load(const tune::v1::LookupResult& result);
   bool IsCurrent(const tune::v1::LookupResult& result) const;
-  void Watch(tune::v1::WatchRequest request);
+  void Watch(const tune::v1::WatchRequest& request);
   bool WatchOnce(const tune::v1::WatchRequest& request);
 
   std::shared_ptr<Runtime> runtime_;

@@ -197,7 +197,7 @@ int main(int argc, char** argv) {
   }
   const bool sizes = words.size() == 2;
   if ((!sizes && !words.empty()) || (sizes && (!absl::SimpleAtoi(words[0], &n) || !absl::SimpleAtoi(words[1], &k))) ||
-      n < 1 || k < 1 || k % 64 != 0 || address.rfind("-", 0) == 0) {
+      n < 1 || k < 1 || k % 64 != 0 || address.rfind('-', 0) == 0) {
     std::fprintf(stderr, "usage: ladder-example [ADDRESS] [N K]   (K a multiple of 64; ADDRESS: a ladderd)\n");
     return 2;
   }
