@@ -74,7 +74,7 @@ absl::StatusOr<const CudaDriver*> Open() {
   LADDER_RESOLVE(cuStreamDestroy);
   LADDER_RESOLVE(cuStreamBeginCapture);
   LADDER_RESOLVE(cuStreamEndCapture);
-  LADDER_RESOLVE(cuGraphInstantiate);
+  LADDER_RESOLVE(cuGraphInstantiateWithFlags);
   LADDER_RESOLVE(cuGraphLaunch);
   LADDER_RESOLVE(cuGraphExecDestroy);
   LADDER_RESOLVE(cuGraphDestroy);

@@ -97,7 +97,7 @@ struct CudaDriver {
   CuResult (*cuStreamDestroy)(CuStream stream);
   CuResult (*cuStreamBeginCapture)(CuStream stream, int mode);
   CuResult (*cuStreamEndCapture)(CuStream stream, CuGraph* graph);
-  CuResult (*cuGraphInstantiate)(CuGraphExec* executable, CuGraph graph, unsigned long long flags);
+  CuResult (*cuGraphInstantiateWithFlags)(CuGraphExec* executable, CuGraph graph, unsigned long long flags);
   CuResult (*cuGraphLaunch)(CuGraphExec executable, CuStream stream);
   CuResult (*cuGraphExecDestroy)(CuGraphExec executable);
   CuResult (*cuGraphDestroy)(CuGraph graph);

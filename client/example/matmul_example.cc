@@ -98,7 +98,7 @@ double GraphMicroseconds(const CudaDriver& driver, const client::Matmul& matmul,
   Require(driver.Check(driver.cuStreamBeginCapture(stream, client::kCaptureModeGlobal), "capturing"));
   for (int i = 0; i < kGraphLaunches; i++) Require(matmul.Launch(arguments, stream));
   Require(driver.Check(driver.cuStreamEndCapture(stream, &graph), "capturing"));
-  Require(driver.Check(driver.cuGraphInstantiate(&executable, graph, 0), "instantiating the graph"));
+  Require(driver.Check(driver.cuGraphInstantiateWithFlags(&executable, graph, 0), "instantiating the graph"));
   Require(driver.Check(driver.cuGraphLaunch(executable, stream), "launching the graph"));
   Require(driver.Check(driver.cuStreamSynchronize(stream), "running the graph"));
   const auto begin = std::chrono::steady_clock::now();
