@@ -8,14 +8,22 @@
 
 namespace ladder {
 
-// One tune and everyone who waits for it. Guarded by KernelService::mutex_.
+// One tune and everyone who waits for it. Guarded by KernelService::mutex_, the listeners by their own: they are called
+// under it, so that none is after its caller has left, and may call the service.
 struct KernelService::InFlight {
   std::condition_variable finished;
-  std::optional<absl::StatusOr<TuningRecord>> result;
+  std::optional<absl::StatusOr<Acquired>> result;
   CancelToken cancel;
   int callers = 0;
+
+  std::mutex listeners_mutex;  // never taken under KernelService::mutex_
   std::map<int, ProgressCallback> listeners;
   int next_listener = 0;
+};
+
+struct KernelService::FastFlight {
+  std::condition_variable finished;
+  std::optional<absl::StatusOr<Acquired>> result;
 };
 
 KernelService::KernelService(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, Device* device)
@@ -23,10 +31,19 @@ KernelService::KernelService(const ScheduleCatalog& catalog, KernelStore& store,
 
 KernelService::~KernelService() = default;
 
-Device* KernelService::DeviceFor(const Target& target) {
+absl::StatusOr<Device*> KernelService::DeviceFor(const Target& target) {
   if (device_ == nullptr) return nullptr;
+  const auto wanted = std::pair(target.arch, target.model);
+  {
+    // Remembered: a look-up must not wait for a device that is busy or down.
+    const std::lock_guard lock(mutex_);
+    if (identity_.has_value()) return *identity_ == wanted ? device_ : nullptr;
+  }
   const absl::StatusOr<Target> own = device_->GetTarget();
-  return own.ok() && own->arch == target.arch && own->model == target.model ? device_ : nullptr;
+  if (!own.ok()) return own.status();
+  const std::lock_guard lock(mutex_);
+  identity_ = std::pair(own->arch, own->model);
+  return *identity_ == wanted ? device_ : nullptr;
 }
 
 absl::Status KernelService::CheckCurrent(const TuningRecord& record) const {
@@ -53,24 +70,38 @@ absl::Status KernelService::CheckCurrent(const TuningRecord& record) const {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::shared_ptr<const TuningRecord>> KernelService::LookUpShared(const NormalizedOperator& op, int64_t m,
+                                                                                const Target& target) {
+  absl::StatusOr<std::shared_ptr<const TuningRecord>> found = store_.FindShared(MakeCacheKey(op, m, target));
+  if (!found.ok() || *found == nullptr) return found;
+  if (!CheckCurrent(**found).ok()) return nullptr;
+  // A seed is all that a machine without this GPU can have, and nothing to a machine that can measure.
+  if ((*found)->kind == RecordKind::kSeed && DeviceFor(target).value_or(nullptr) != nullptr) return nullptr;
+  return found;
+}
+
 absl::StatusOr<std::optional<TuningRecord>> KernelService::LookUp(const NormalizedOperator& op, int64_t m,
                                                                   const Target& target) {
-  absl::StatusOr<std::optional<TuningRecord>> found = store_.Find(MakeCacheKey(op, m, target));
-  if (!found.ok() || !found->has_value()) return found;
-  if (!CheckCurrent(**found).ok()) return std::nullopt;
-  // A seed is all that a machine without this GPU can have, and nothing to a machine that can measure.
-  if ((*found)->kind == RecordKind::kSeed && DeviceFor(target) != nullptr) return std::nullopt;
-  return found;
+  const absl::StatusOr<std::shared_ptr<const TuningRecord>> found = LookUpShared(op, m, target);
+  if (!found.ok()) return found.status();
+  if (*found == nullptr) return std::nullopt;
+  return **found;
 }
 
 absl::StatusOr<Acquired> KernelService::Acquire(const NormalizedOperator& op, int64_t m, const Target& target,
                                                 const TuningOptions& options, const ProgressCallback& progress,
                                                 const std::shared_ptr<CancelToken>& cancel) {
-  if (!options.force) {
-    absl::StatusOr<std::optional<TuningRecord>> hit = LookUp(op, m, target);
+  // A kernel that was searched for, unless the caller wants a new search.
+  const auto find = [&]() -> absl::StatusOr<std::optional<Acquired>> {
+    if (options.force) return std::nullopt;
+    const absl::StatusOr<std::shared_ptr<const TuningRecord>> hit = LookUpShared(op, m, target);
     if (!hit.ok()) return hit.status();
-    if (hit->has_value() && (*hit)->kind != RecordKind::kFast) return Acquired{**std::move(hit), true};
-  }
+    if (*hit == nullptr || (*hit)->kind == RecordKind::kFast) return std::nullopt;
+    return Acquired{**hit, true};
+  };
+  absl::StatusOr<std::optional<Acquired>> hit = find();
+  if (!hit.ok()) return hit.status();
+  if (hit->has_value()) return **std::move(hit);
   const std::string digest = MakeCacheKey(op, m, target).digest;
   std::unique_lock lock(mutex_);
   std::shared_ptr<InFlight>& slot = in_flight_[digest];
@@ -78,46 +109,65 @@ absl::StatusOr<Acquired> KernelService::Acquire(const NormalizedOperator& op, in
   if (leads) slot = std::make_shared<InFlight>();
   const std::shared_ptr<InFlight> flight = slot;
   flight->callers++;
-  const int listener = flight->next_listener++;
-  if (progress) flight->listeners[listener] = progress;
-  const auto leave = [&] {
-    flight->listeners.erase(listener);
-    flight->callers--;
-  };
+  lock.unlock();
+  int listener = 0;
+  {
+    const std::lock_guard guard(flight->listeners_mutex);
+    listener = flight->next_listener++;
+    if (progress) flight->listeners[listener] = progress;
+  }
 
   if (leads) {
-    lock.unlock();
     // The leader's thread does the work for all; its own wish to stop counts as one caller's.
     const auto tell = [&](const TuningProgress& p) {
-      const std::lock_guard guard(mutex_);
-      if (cancel != nullptr && cancel->cancelled() && flight->callers == 1) flight->cancel.Cancel();
+      {
+        const std::lock_guard guard(mutex_);
+        if (cancel != nullptr && cancel->cancelled() && flight->callers == 1) flight->cancel.Cancel();
+      }
+      const std::lock_guard guard(flight->listeners_mutex);
       for (const auto& [id, callback] : flight->listeners) callback(p);
     };
-    absl::StatusOr<TuningRecord> result = TuneOrRefresh(op, m, target, options, tell, flight->cancel);
+    // Another tune may have ended between looking up and taking the lead.
+    hit = find();
+    absl::StatusOr<Acquired> result = Acquired{};
+    if (!hit.ok()) {
+      result = hit.status();
+    } else if (hit->has_value()) {
+      result = **std::move(hit);
+    } else if (absl::StatusOr<TuningRecord> tuned = TuneOrRefresh(op, m, target, options, tell, flight->cancel);
+               tuned.ok()) {
+      result->record = *std::move(tuned);
+    } else {
+      result = tuned.status();
+    }
     lock.lock();
-    leave();
+    flight->callers--;
     flight->result = result;
     in_flight_.erase(digest);
     flight->finished.notify_all();
-    if (!result.ok()) return result.status();
-    return Acquired{*std::move(result), false};
+    return result;
   }
-  while (!flight->result.has_value()) {
-    if (cancel != nullptr && cancel->cancelled()) {
-      leave();
-      return absl::CancelledError("the caller stopped waiting; the tune goes on for the others");
-    }
+  lock.lock();
+  while (!flight->result.has_value() && (cancel == nullptr || !cancel->cancelled())) {
     flight->finished.wait_for(lock, std::chrono::milliseconds(50));
   }
-  leave();
-  if (!flight->result->ok()) return flight->result->status();
-  return Acquired{**flight->result, false};
+  flight->callers--;
+  absl::StatusOr<Acquired> result =
+      flight->result.has_value() ? *flight->result
+                                 : absl::CancelledError("the caller stopped waiting; the tune goes on for the others");
+  lock.unlock();
+  const std::lock_guard guard(flight->listeners_mutex);
+  flight->listeners.erase(listener);
+  return result;
 }
 
 absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperator& op, int64_t m, const Target& target,
                                                           const TuningOptions& options,
                                                           const ProgressCallback& progress, const CancelToken& cancel) {
-  Device* const device = DeviceFor(target);
+  const absl::StatusOr<Device*> own = DeviceFor(target);
+  // A GPU that is down at the moment must not end as a ranking in the place of a measured record.
+  if (!own.ok()) return own.status();
+  Device* const device = *own;
   if (device != nullptr) {
     const absl::StatusOr<CompiledKernel> support = Support(target);
     if (!support.ok()) return support.status();
@@ -153,11 +203,15 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
     }
   }
 
-  std::vector<PlannedCandidate> selected =
-      SelectCandidates(*plan, seeds, refresh ? static_cast<int>(seeds.size()) : options.candidates);
-  Tuner tuner(catalog_, store_, compiler_, device, {op, m, target, options, incumbent}, progress, cancel);
-  absl::StatusOr<TuningResult> result = tuner.Tune(selected);
+  const auto tune = [&](int candidates) {
+    Tuner tuner(catalog_, store_, compiler_, device, {op, m, target, options, incumbent}, progress, cancel);
+    return tuner.Tune(SelectCandidates(*plan, seeds, candidates));
+  };
+  absl::StatusOr<TuningResult> result = tune(refresh ? static_cast<int>(seeds.size()) : options.candidates);
+  // Of the former winners none may survive a new compiler; others may.
+  if (refresh && absl::IsInternal(result.status())) result = tune(options.candidates);
   if (!result.ok()) return result.status();
+  const std::lock_guard putting(put_mutex_);
   const absl::StatusOr<uint64_t> generation = store_.Put(result->record, result->binaries);
   if (!generation.ok()) return generation.status();
   result->record.generation = *generation;
@@ -165,10 +219,31 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
 }
 
 absl::StatusOr<Acquired> KernelService::AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target) {
-  absl::StatusOr<std::optional<TuningRecord>> hit = LookUp(op, m, target);
+  const absl::StatusOr<std::optional<TuningRecord>> hit = LookUp(op, m, target);
   if (!hit.ok()) return hit.status();
-  if (hit->has_value()) return Acquired{**std::move(hit), true};
-  Device* const device = DeviceFor(target);
+  if (hit->has_value()) return Acquired{**hit, true};
+  const std::string digest = MakeCacheKey(op, m, target).digest;
+  std::unique_lock lock(mutex_);
+  std::shared_ptr<FastFlight>& slot = fast_flights_[digest];
+  const bool leads = slot == nullptr;
+  if (leads) slot = std::make_shared<FastFlight>();
+  const std::shared_ptr<FastFlight> flight = slot;
+  if (leads) {
+    lock.unlock();
+    absl::StatusOr<Acquired> result = MakeFast(op, m, target);
+    lock.lock();
+    flight->result = std::move(result);
+    fast_flights_.erase(digest);
+    flight->finished.notify_all();
+  }
+  flight->finished.wait(lock, [&] { return flight->result.has_value(); });
+  return *flight->result;
+}
+
+absl::StatusOr<Acquired> KernelService::MakeFast(const NormalizedOperator& op, int64_t m, const Target& target) {
+  const absl::StatusOr<Device*> own = DeviceFor(target);
+  if (!own.ok()) return own.status();
+  Device* const device = *own;
   if (device == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("target: no ", target.model, " in this machine to verify a kernel on"));
@@ -182,7 +257,8 @@ absl::StatusOr<Acquired> KernelService::AcquireFast(const NormalizedOperator& op
   Tuner tuner(catalog_, store_, compiler_, device, {op, m, target, TuningOptions{}, nullptr}, nullptr, never);
   absl::StatusOr<TuningResult> result = tuner.First(SelectCandidates(*plan, {}, TuningOptions{}.candidates));
   if (!result.ok()) return result.status();
-  // A tune may have finished meanwhile: its record is better than this one.
+  // A tune may have finished meanwhile: its record is better than this one and must not be replaced by it.
+  const std::lock_guard putting(put_mutex_);
   absl::StatusOr<std::optional<TuningRecord>> newer = LookUp(op, m, target);
   if (newer.ok() && newer->has_value()) return Acquired{**std::move(newer), true};
   const absl::StatusOr<uint64_t> generation = store_.Put(result->record, result->binaries);

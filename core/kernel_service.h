@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -37,11 +38,15 @@ class KernelService {
 
   // The stored record if it is current for `target` (never compiles), nothing on a miss.
   absl::StatusOr<std::optional<TuningRecord>> LookUp(const NormalizedOperator& op, int64_t m, const Target& target);
+  // LookUp without a copy, which a trace makes long; null on a miss.
+  absl::StatusOr<std::shared_ptr<const TuningRecord>> LookUpShared(const NormalizedOperator& op, int64_t m,
+                                                                   const Target& target);
   // The record, tuned now if need be. Concurrent callers of one key share one tune and all see its progress.
   absl::StatusOr<Acquired> Acquire(const NormalizedOperator& op, int64_t m, const Target& target,
                                    const TuningOptions& options, const ProgressCallback& progress,
                                    const std::shared_ptr<CancelToken>& cancel);
-  // A verified first choice at once (kFast), for callers that can't wait; a current record if there is one.
+  // A verified first choice at once (kFast), for callers that can't wait; a current record if there is one. Concurrent
+  // callers of one key share the work.
   absl::StatusOr<Acquired> AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target);
   // What tuning would try, best predicted first. Needs neither GPU nor compiler.
   absl::StatusOr<std::vector<PlannedCandidate>> Plan(const NormalizedOperator& op, int64_t m,
@@ -59,18 +64,23 @@ class KernelService {
 
  private:
   struct InFlight;
+  struct FastFlight;
   absl::StatusOr<TuningRecord> TuneOrRefresh(const NormalizedOperator& op, int64_t m, const Target& target,
                                              const TuningOptions& options, const ProgressCallback& progress,
                                              const CancelToken& cancel);
-  // The device, if there is one and the target is it.
-  Device* DeviceFor(const Target& target);
+  absl::StatusOr<Acquired> MakeFast(const NormalizedOperator& op, int64_t m, const Target& target);
+  // The device, if there is one and the target is it. An error if it can't tell what it is.
+  absl::StatusOr<Device*> DeviceFor(const Target& target);
 
   const ScheduleCatalog& catalog_;
   KernelStore& store_;
   Compiler& compiler_;
   Device* device_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<InFlight>> in_flight_;  // by CacheKey digest
+  std::map<std::string, std::shared_ptr<InFlight>> in_flight_;       // by CacheKey digest
+  std::map<std::string, std::shared_ptr<FastFlight>> fast_flights_;  // likewise
+  std::optional<std::pair<std::string, std::string>> identity_;      // the device's architecture and model
+  std::mutex put_mutex_;  // held over looking whether a fast record is still wanted and putting it, and over other puts
 };
 
 }  // namespace ladder

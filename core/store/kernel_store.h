@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,12 @@ class KernelStore {
   virtual ~KernelStore() = default;
   // The record of a key, or nothing. A damaged row is quarantined and is nothing.
   virtual absl::StatusOr<std::optional<TuningRecord>> Find(const CacheKey& key) = 0;
+  // Find without a copy where records are kept decoded; null instead of nothing.
+  virtual absl::StatusOr<std::shared_ptr<const TuningRecord>> FindShared(const CacheKey& key) {
+    absl::StatusOr<std::optional<TuningRecord>> found = Find(key);
+    if (!found.ok()) return found.status();
+    return found->has_value() ? std::make_shared<const TuningRecord>(**std::move(found)) : nullptr;
+  }
   // Stores a record and its binaries (by the SHA-256 that its ranked kernels name) in one transaction, replacing the
   // key's former record; returns the record's generation. Binaries already present may be left out.
   // InvalidArgument if a named binary is neither given nor present, or if its digest is not its content's.

@@ -21,10 +21,9 @@ constexpr double kNoiseDeviations = 3;
 
 double MillisecondsSince(absl::Time start) { return absl::ToDoubleMilliseconds(absl::Now() - start); }
 
-// Errors that mean "this cannot be tried at all here", not "this candidate is bad".
+// Errors that mean "nothing can be tried here now", not "this candidate is bad".
 bool EndsTuning(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable || status.code() == absl::StatusCode::kFailedPrecondition ||
-         status.code() == absl::StatusCode::kResourceExhausted;
+  return absl::IsUnavailable(status) || absl::IsFailedPrecondition(status) || absl::IsCancelled(status);
 }
 
 }  // namespace
@@ -65,6 +64,14 @@ void Tuner::Fall(size_t index, CandidateStatus status, absl::string_view reason)
   trials_[index].alive = false;
   trace_.candidates[index].status = status;
   trace_.candidates[index].reason = std::string(reason.substr(0, 2000));
+}
+
+absl::Status Tuner::FallFor(size_t index, CandidateStatus fault, const absl::Status& status) {
+  if (EndsTuning(status)) return status;
+  // One candidate's workspace may not fit where another's does; if none fits, that is the caller's answer.
+  if (absl::IsResourceExhausted(status)) exhausted_ = status;
+  Fall(index, absl::IsPermissionDenied(status) ? CandidateStatus::kDenied : fault, status.message());
+  return absl::OkStatus();
 }
 
 absl::Status Tuner::CheckCancelled() const {
@@ -122,8 +129,8 @@ absl::Status Tuner::Compile(size_t first, size_t last) {
     const size_t i = owners[j];
     if (!results[j].ok()) {
       // Without any compiler no candidate can live: that is the caller's answer, not a trace entry.
-      if (EndsTuning(results[j].status())) return results[j].status();
-      Fall(i, CandidateStatus::kCompileFailed, results[j].status().message());
+      const absl::Status fallen = FallFor(i, CandidateStatus::kCompileFailed, results[j].status());
+      if (!fallen.ok()) return fallen;
       continue;
     }
     Trial& trial = trials_[i];
@@ -146,11 +153,7 @@ absl::Status Tuner::Verify(size_t i) {
   const absl::Time begin = absl::Now();
   const absl::StatusOr<Verification> result = device_->Verify(workload_, trials_[i].binary());
   trace_.verify_ms += MillisecondsSince(begin);
-  if (!result.ok()) {
-    if (EndsTuning(result.status())) return result.status();
-    Fall(i, CandidateStatus::kCrashed, result.status().message());
-    return absl::OkStatus();
-  }
+  if (!result.ok()) return FallFor(i, CandidateStatus::kCrashed, result.status());
   CandidateTrace& trace = trace_.candidates[i];
   trace.worst_ratio = result->worst_ratio;
   trace.relative_norm = result->relative_norm;
@@ -166,11 +169,7 @@ absl::Status Tuner::Profile(size_t i) {
   const KernelBinary binary = trials_[i].binary();
   const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, {&binary, 1}, kRough);
   trace_.profile_ms += MillisecondsSince(begin);
-  if (!result.ok()) {
-    if (EndsTuning(result.status())) return result.status();
-    Fall(i, CandidateStatus::kCrashed, result.status().message());
-    return absl::OkStatus();
-  }
+  if (!result.ok()) return FallFor(i, CandidateStatus::kCrashed, result.status());
   trace_.candidates[i].measurement = result->front();
   trace_.candidates[i].status = CandidateStatus::kTimed;
   trials_[i].rank_us = result->front().median_us;
@@ -208,7 +207,10 @@ absl::Status Tuner::Final() {
   for (size_t i : finalists) binaries.push_back(trials_[i].binary());
   const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, binaries, ProfilePolicy{});
   trace_.profile_ms += MillisecondsSince(begin);
-  if (!result.ok()) return result.status();
+  if (!result.ok()) {
+    // Each finalist ran alone, was correct and has its rough time: a final that can't be held costs precision only.
+    return EndsTuning(result.status()) ? result.status() : absl::OkStatus();
+  }
   // A rough time must not beat a final one: what did not reach the final ranks behind it.
   double slowest = 0;
   for (const Measurement& m : *result) slowest = std::max(slowest, m.median_us);
@@ -272,6 +274,7 @@ absl::StatusOr<TuningResult> Tuner::First(const std::vector<PlannedCandidate>& s
 
 absl::StatusOr<TuningResult> Tuner::Finish(RecordKind kind) {
   const std::vector<size_t> ranking = Ranking();
+  if (ranking.empty() && !exhausted_.ok()) return exhausted_;
   if (ranking.empty()) {
     std::string reasons;
     for (const CandidateTrace& entry : trace_.candidates) {

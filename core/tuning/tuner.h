@@ -77,6 +77,8 @@ class Tuner {
   absl::Status Profile(size_t index);
   absl::Status Final();
   void Fall(size_t index, CandidateStatus status, absl::string_view reason);
+  // Fall for an error of a compiler or a device; that error if it ends the whole tune.
+  absl::Status FallFor(size_t index, CandidateStatus fault, const absl::Status& status);
   // Alive candidates, best measured (or, without measurement, best predicted) first.
   std::vector<size_t> Ranking() const;
   absl::StatusOr<TuningResult> Finish(RecordKind kind);
@@ -96,6 +98,7 @@ class Tuner {
   Workload workload_;
   TuningTrace trace_;
   std::vector<Trial> trials_;
+  absl::Status exhausted_;  // the last candidate that lacked memory
 };
 
 }  // namespace ladder

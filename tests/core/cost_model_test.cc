@@ -69,6 +69,14 @@ TEST(CostModel, MoreBytesInFlightHideMoreLatency) {
   }
 }
 
+TEST(CostModel, OverlapLiesBetweenTheLongestAndTheSum) {
+  EXPECT_DOUBLE_EQ(Overlap({3, 4}, 1), 7);
+  EXPECT_DOUBLE_EQ(Overlap({3, 4}, 2), 5);
+  EXPECT_DOUBLE_EQ(Overlap({0, 4}, 3), 4);
+  EXPECT_DOUBLE_EQ(Overlap({0, 0}, 3), 0);
+  EXPECT_NEAR(Overlap({1e200, 2e200}, 50), 2e200, 1e190);
+}
+
 TEST(CostModel, ALastRoundCostsAWholeOne) {
   EXPECT_EQ(WaveQuantisation(100, 132), 1);
   EXPECT_EQ(WaveQuantisation(264, 132), 1);

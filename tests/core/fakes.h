@@ -81,7 +81,10 @@ class FakeCompiler : public Compiler {
 // Times come from `time_us(candidate text)`.
 class FakeDevice : public Device {
  public:
-  absl::StatusOr<Target> GetTarget() override { return *Target::FromName("h200"); }
+  absl::StatusOr<Target> GetTarget() override {
+    if (!down.ok()) return down;
+    return *Target::FromName("h200");
+  }
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"580.1", "fake"}; }
   absl::Status LoadSupport(const CompiledKernel&) override { return absl::OkStatus(); }
   absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary& kernel) override {
@@ -89,6 +92,8 @@ class FakeDevice : public Device {
     verified++;
     const std::string text = Text(kernel);
     if (text == crashes) return absl::InternalError("an illegal memory access was encountered");
+    if (text == denied) return absl::PermissionDeniedError("this kernel killed two profile workers");
+    if (text == greedy || greedy == "all") return absl::ResourceExhaustedError("no memory");
     Verification v;
     v.passed = text != wrong;
     v.wrong_elements = v.passed ? 0 : 3;
@@ -98,6 +103,7 @@ class FakeDevice : public Device {
   absl::StatusOr<std::vector<Measurement>> Profile(const Workload&, std::span<const KernelBinary> kernels,
                                                    const ProfilePolicy&) override {
     std::vector<Measurement> results;
+    if (kernels.size() > 1 && !final_error.ok()) return final_error;
     for (const KernelBinary& kernel : kernels) results.push_back({time_us(Text(kernel)), 0.01, 3, 1.9});
     return results;
   }
@@ -108,7 +114,9 @@ class FakeDevice : public Device {
 
   std::function<double(const std::string&)> time_us = [](const std::string&) { return 1.0; };
   std::function<void()> on_verify;
-  std::string crashes, wrong;
+  absl::Status down;
+  std::string crashes, wrong, denied, greedy;
+  absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;
 };
 

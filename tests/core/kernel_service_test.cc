@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "core/store/in_memory_kernel_store.h"
 #include "gtest/gtest.h"
@@ -166,6 +167,110 @@ TEST_F(KernelServiceTest, FastAnswersWithOneVerifiedKernelAndTuningReplacesIt) {
   EXPECT_FALSE(tuned->cache_hit);
   EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=7)");
   EXPECT_GT(tuned->record.generation, fast->record.generation);
+}
+
+TEST_F(KernelServiceTest, WhatWasDeniedOrLackedMemoryFallsAlone) {
+  KernelService service = Service();
+  device_.denied = "near(x=1)";
+  device_.greedy = "near(x=2)";
+  const auto tuned = Acquire(service);
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  EXPECT_EQ(Trace(tuned->record, "near(x=1)").status, CandidateStatus::kDenied);
+  EXPECT_EQ(Trace(tuned->record, "near(x=2)").status, CandidateStatus::kCrashed);
+  EXPECT_EQ(Trace(tuned->record, "near(x=2)").reason, "no memory");
+  // If all of them lack it, that is the answer.
+  device_.greedy = "all";
+  EXPECT_EQ(Acquire(service, true).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(KernelServiceTest, AFinalThatCannotBeHeldLeavesTheRoughTimes) {
+  KernelService service = Service();
+  times_ = {{"near(x=3)", 5.0}, {"near(x=2)", 4.0}};
+  device_.final_error = absl::InternalError("the kernel killed the profile worker");
+  const auto tuned = Acquire(service);
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=2)");
+  EXPECT_EQ(tuned->record.winner().measurement.median_us, 4.0);
+  device_.final_error = absl::UnavailableError("the worker can't be started");
+  EXPECT_EQ(Acquire(service, true).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(KernelServiceTest, ADeviceThatIsDownIsAnErrorAndNoRanking) {
+  KernelService service = Service();
+  device_.down = absl::UnavailableError("the GPU is down");
+  EXPECT_EQ(Acquire(service).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(service.AcquireFast(op_, 16, h200_).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(store_.Find(MakeCacheKey(op_, 16, h200_))->has_value());
+  device_.down = absl::OkStatus();
+  EXPECT_TRUE(Acquire(service).ok());
+}
+
+TEST_F(KernelServiceTest, ARefreshThatNobodySurvivesSearchesAgain) {
+  ScheduleCatalog catalog;
+  catalog.sources_digest = "sources 1";
+  catalog.support.text = "support";
+  catalog.schedules.push_back(std::make_unique<FakeSchedule>("near", 12, 1.0));
+  KernelService service(catalog, store_, compiler_, &device_);
+  TuningOptions options;
+  options.candidates = 2;
+  options.finalists = 1;
+  ASSERT_EQ(service.Acquire(op_, 16, h200_, options, nullptr, nullptr)->record.winner().candidate.ToString(),
+            "near(x=1)");
+  compiler_.version = "fake 2";
+  compiler_.fails = "near(x=1)";
+  const TuningOptions refreshing = options;
+  for (int i = 0; i < 2; i++) {  // the second time it is a hit
+    const auto refreshed = service.Acquire(op_, 16, h200_, refreshing, nullptr, nullptr);
+    ASSERT_TRUE(refreshed.ok()) << refreshed.status();
+    EXPECT_EQ(refreshed->record.winner().candidate.ToString(), "near(x=2)");
+    EXPECT_EQ(refreshed->cache_hit, i == 1);
+  }
+}
+
+TEST_F(KernelServiceTest, ManyCallersOfFastShareOneKernel) {
+  KernelService service = Service();
+  std::atomic<bool> go = false;
+  device_.on_verify = [&] {
+    while (!go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  std::vector<std::thread> threads;
+  std::atomic<int> served = 0;
+  for (int i = 0; i < 20; i++) {
+    threads.emplace_back([&] {
+      const auto result = service.AcquireFast(op_, 16, h200_);
+      if (result.ok() && result->record.kind == RecordKind::kFast) served++;
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  go = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(served, 20);
+  EXPECT_EQ(device_.verified, 1);
+}
+
+TEST_F(KernelServiceTest, AFastKernelDoesNotReplaceAWinnerThatCameMeanwhile) {
+  KernelService service = Service();
+  times_ = {{"near(x=7)", 1.0}};
+  bool once = false;
+  device_.on_verify = [&] {
+    if (std::exchange(once, true)) return;
+    ASSERT_TRUE(service.Acquire(op_, 16, h200_, {}, nullptr, nullptr).ok());
+  };
+  const auto fast = service.AcquireFast(op_, 16, h200_);
+  ASSERT_TRUE(fast.ok()) << fast.status();
+  EXPECT_EQ(fast->record.kind, RecordKind::kMeasured);
+  EXPECT_EQ((*service.LookUp(op_, 16, h200_))->winner().candidate.ToString(), "near(x=7)");
+}
+
+TEST_F(KernelServiceTest, AListenerMayUseTheService) {
+  KernelService service = Service();
+  const auto result = service.Acquire(
+      op_, 16, h200_, {},
+      [&](const TuningProgress&) {
+        if (!service.Running().empty()) (void)service.Cancel(service.Running().front());
+      },
+      nullptr);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(KernelServiceTest, FastNeedsTheDevice) {
