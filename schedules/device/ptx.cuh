@@ -45,10 +45,11 @@ LADDER_DEVICE bool elect_one() {
 }
 
 // --- global memory --------------------------------------------------------------------------------------------------
-// Weights: read once, so no L1 and evicted first. `p` is 16-byte aligned.
+// Weights: read once, so not kept in L1. `p` is 16-byte aligned. Not a .nc load, although weights are constant: ptxas is free
+// to sink those below griddepcontrol.wait, and did, which gave away what issuing them before it gains.
 LADDER_DEVICE Vec4 load_stream(const void* p) {
   Vec4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
+  asm volatile("ld.global.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(p));
   return v;
