@@ -69,6 +69,15 @@ double LatencyEfficiency(const DeviceLimits& limits, double bytes_in_flight) {
   return kReachable * std::pow(std::pow(needed / std::max(1.0, bytes_in_flight), 3) + 1, -1.0 / 3);
 }
 
+double Overlap(std::initializer_list<double> parts, double norm) {
+  // Of the longest's share, so that no power overflows.
+  const double longest = std::max(parts);
+  if (longest <= 0) return 0;
+  double sum = 0;
+  for (const double part : parts) sum += std::pow(part / longest, norm);
+  return longest * std::pow(sum, 1 / norm);
+}
+
 double WaveQuantisation(double blocks, double places) {
   if (blocks <= places || places <= 0) return 1;
   const double waves = blocks / places;
@@ -80,7 +89,7 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
   DecodeCost cost;
   if (!weight.element.quantized()) return cost;
   if (weight.element.kind == ElementKind::kTable) {
-    cost = pair_table ? DecodeCost{12, 8, 4} : DecodeCost{24, 24, 0};
+    cost = pair_table ? DecodeCost{12, 8, 4} : DecodeCost{30, 30, 0};
   } else {
     cost = op.compute() == DataType::kF16 ? DecodeCost{9, 5, 0} : DecodeCost{11, 7, 0};
   }

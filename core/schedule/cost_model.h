@@ -5,6 +5,7 @@
 #define LADDER_CORE_SCHEDULE_COST_MODEL_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -45,6 +46,10 @@ double CacheUs(const DeviceLimits& limits, double bytes);
 
 // Share of the memory rate reached with so many bytes in flight on each multiprocessor.
 double LatencyEfficiency(const DeviceLimits& limits, double bytes_in_flight);
+
+// Time of parts that run at the same time but hide each other only partly: their `norm`-norm, which is their sum at 1
+// and the longest at infinity. Where two are alike, neither has slack to hide the other's hiccups.
+double Overlap(std::initializer_list<double> parts, double norm);
 
 // Last, partly filled round of blocks: time of whole rounds over time of the work, >= 1. Fewer blocks than places is
 // one round.
