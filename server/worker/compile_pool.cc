@@ -82,11 +82,12 @@ void WorkerCompiler::Enqueue(std::vector<Job*> jobs) const {
 std::string WorkerCompiler::Version() const {
   {
     std::lock_guard lock(mutex_);
-    if (version_known_) return version_;
+    if (version_asked_) return version_;
   }
   Job start;
   Enqueue({&start});
   std::lock_guard lock(mutex_);
+  version_asked_ = true;
   return version_;
 }
 
@@ -146,7 +147,7 @@ absl::Status WorkerCompiler::Start(std::unique_ptr<WorkerProcess>& process) {
   process = *std::move(spawned);
   std::lock_guard lock(mutex_);
   version_ = hello->compiler_version();
-  version_known_ = true;
+  version_asked_ = true;
   return absl::OkStatus();
 }
 

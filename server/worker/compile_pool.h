@@ -37,7 +37,8 @@ class WorkerCompiler final : public Compiler {
   // Ends what runs and what waits with Cancelled and refuses the rest, so that a shutdown doesn't wait for a compiler.
   void Stop();
 
-  // Starts a worker if none has told its version yet.
+  // The first call starts a worker. If that fails, the version stays empty until a compilation starts one: look-ups ask
+  // for it each time and must not wait for a program that doesn't come up.
   std::string Version() const override;
   std::vector<absl::StatusOr<CompiledKernel>> Compile(std::span<const CompileRequest> requests,
                                                       const std::function<void(size_t)>& done) override;
@@ -62,7 +63,7 @@ class WorkerCompiler final : public Compiler {
   mutable int idle_ = 0;
   std::atomic<bool> stopping_ = false;
   std::string version_;
-  bool version_known_ = false;
+  mutable bool version_asked_ = false;
   std::map<std::string, int> kills_;  // by digest of the request
 };
 

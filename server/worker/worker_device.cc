@@ -93,15 +93,17 @@ absl::StatusOr<worker::DeviceReply> WorkerDevice::Ask(const worker::DeviceJob& j
 }
 
 absl::StatusOr<worker::DeviceReply> WorkerDevice::AskKernel(const worker::DeviceJob& job, const std::string& digest) {
-  if (kills_.contains(digest) && kills_[digest] >= kKillsAllowed) {
+  if (const auto found = kills_.find(digest); found != kills_.end() && found->second >= kKillsAllowed) {
     return absl::PermissionDeniedError("this kernel killed two profile workers and is not tried again");
   }
   if (absl::Status status = Prepare(); !status.ok()) return status;
   bool lost = false;
   absl::StatusOr<worker::DeviceReply> reply = Exchange(job, lost);
   if (!lost || absl::IsCancelled(reply.status())) return reply;
-  if (kills_.size() >= kRememberedKillers) kills_.clear();
-  ++kills_[digest];
+  if (!digest.empty()) {
+    if (kills_.size() >= kRememberedKillers) kills_.clear();
+    ++kills_[digest];
+  }
   if (absl::IsResourceExhausted(reply.status())) return reply;
   return absl::InternalError(absl::StrCat("the kernel killed the profile worker (",
                                           reply.ok() ? "an illegal access" : reply.status().message(), ")"));
@@ -157,8 +159,10 @@ absl::Status WorkerDevice::LoadSupport(const CompiledKernel& support) {
   if (absl::Status status = Start(); !status.ok()) return status;
   bool lost = false;
   if (absl::StatusOr<worker::DeviceReply> reply = Exchange(*job, lost); !reply.ok()) return reply.status();
+  const bool first = support_ == nullptr;
   support_ = std::move(job);
   support_loaded_ = !lost;
+  if (!first) return absl::OkStatus();
   const std::lock_guard facts(facts_mutex_);
   target_.reset();  // the device can measure its rates now
   return absl::OkStatus();
@@ -187,7 +191,9 @@ absl::StatusOr<std::vector<Measurement>> WorkerDevice::Profile(const Workload& w
   for (const KernelBinary& kernel : kernels) ToFrame(kernel, *job.mutable_profile()->add_kernels());
   ToFrame(policy, *job.mutable_profile()->mutable_policy());
   std::lock_guard lock(mutex_);
-  absl::StatusOr<worker::DeviceReply> reply = AskKernel(job, Digest("profile", workload, kernels, ""));
+  // A death while several take turns tells nothing about any one of them.
+  const std::string digest = kernels.size() == 1 ? Digest("profile", workload, kernels, "") : "";
+  absl::StatusOr<worker::DeviceReply> reply = AskKernel(job, digest);
   if (!reply.ok()) return reply.status();
   if (static_cast<size_t>(reply->measurements_size()) != kernels.size()) {
     process_.reset();

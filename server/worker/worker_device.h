@@ -56,7 +56,7 @@ class WorkerDevice final : public Device {
   absl::Status Prepare();  // a process, with the support kernels loaded
   absl::StatusOr<worker::DeviceReply> Exchange(const worker::DeviceJob& job, bool& lost);
   absl::StatusOr<worker::DeviceReply> Ask(const worker::DeviceJob& job);
-  // Ask for an operation that runs a kernel: deaths are counted under its digest.
+  // Ask for an operation that runs kernels: deaths are counted under the digest, unless that is empty.
   absl::StatusOr<worker::DeviceReply> AskKernel(const worker::DeviceJob& job, const std::string& digest);
 
   const WorkerDeviceOptions options_;

@@ -90,9 +90,10 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Spawn(const Worker
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
     return absl::ResourceExhaustedError(absl::StrCat("no socket for a worker: ", std::strerror(errno)));
   }
-  // dup2 onto itself would keep close-on-exec on older C libraries, so the child's end is moved off the target first.
+  // The child's end must not be one of the descriptors that the spawn replaces before it is copied, nor be copied onto
+  // itself, which keeps close-on-exec on older C libraries.
   int child_end = pair[1];
-  if (child_end == kWorkerDescriptor) {
+  if (child_end <= kWorkerDescriptor) {
     child_end = ::fcntl(pair[1], F_DUPFD_CLOEXEC, kWorkerDescriptor + 1);
     ::close(pair[1]);
   }

@@ -165,6 +165,18 @@ TEST(CompilePool, RefusesWorkersItCanNotTrust) {
   EXPECT_FALSE(CompileOne(mute, "good").ok());
 }
 
+TEST(CompilePool, AsksForTheVersionOnceInVain) {
+  CompilePoolOptions options = PoolOptions();
+  options.command.arguments = {"--mute"};
+  options.start_deadline = absl::Milliseconds(500);
+  WorkerCompiler mute(options);
+  EXPECT_EQ(mute.Version(), "");
+  // Every look-up asks.
+  const absl::Time begin = absl::Now();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(mute.Version(), "");
+  EXPECT_LT(absl::Now() - begin, absl::Milliseconds(400));
+}
+
 TEST(ProfileWorker, VerifiesAndTimes) {
   WorkerDevice device(DeviceOptions());
   ASSERT_EQ(*device.GetTarget(), *Target::FromName("h200"));
@@ -198,6 +210,15 @@ TEST(ProfileWorker, AKernelThatKillsItTwiceIsDeniedAndTheNextOneServed) {
     }
     EXPECT_TRUE(absl::IsPermissionDenied(device.Verify(SmallWorkload(), Kernel(fault)).status())) << fault;
   }
+}
+
+TEST(ProfileWorker, ADeathAmongSeveralKernelsDeniesNone) {
+  WorkerDevice device(DeviceOptions());
+  const std::vector<KernelBinary> kernels = {Kernel("good"), Kernel("!segfault")};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_TRUE(absl::IsInternal(device.Profile(SmallWorkload(), kernels, {}).status()));
+  }
+  EXPECT_TRUE(device.Profile(SmallWorkload(), std::span(kernels).first(1), {}).ok());
 }
 
 TEST(ProfileWorker, AHangIsKilledAtItsDeadline) {
