@@ -125,7 +125,7 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
   grpc::ServerReadReactor<pb::ImportChunk>* Import(grpc::CallbackServerContext* context,
                                                    pb::ImportResponse* response) override {
-    return new ImportReader(context, response, serving_.cache, serving_.watches, serving_.quick,
+    return new ImportReader(context, response, serving_.cache, serving_.machines, serving_.watches, serving_.quick,
                             SpoolFile::Make(folder_));
   }
 

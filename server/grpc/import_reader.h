@@ -11,6 +11,7 @@
 #include "ladder/tune/v1/service.pb.h"
 #include "server/grpc/call_status.h"
 #include "server/serving/executor.h"
+#include "server/serving/machines.h"
 #include "server/serving/spool_file.h"
 #include "server/serving/watch_hub.h"
 #include "server/storage/bundle.h"
@@ -22,10 +23,12 @@ namespace ladder {
 class ImportReader final : public grpc::ServerReadReactor<tune::v1::ImportChunk> {
  public:
   ImportReader(grpc::CallbackServerContext* context, tune::v1::ImportResponse* response, SqliteKernelStore& cache,
-               WatchHub& watches, Executor& executor, absl::StatusOr<std::unique_ptr<SpoolFile>> spool)
+               Machines& machines, WatchHub& watches, Executor& executor,
+               absl::StatusOr<std::unique_ptr<SpoolFile>> spool)
       : context_(context),
         response_(response),
         cache_(cache),
+        machines_(machines),
         watches_(watches),
         executor_(executor),
         spool_(std::move(spool)) {
@@ -67,6 +70,14 @@ class ImportReader final : public grpc::ServerReadReactor<tune::v1::ImportChunk>
 
   absl::Status Import() {
     if (context_->IsCancelled()) return absl::CancelledError("the caller has gone");
+    // Any request path tells what is current here; this starts nothing.
+    const absl::StatusOr<std::optional<Place>> place = machines_.ResolveKnown(Target::Names().front());
+    if (!place.ok()) return place.status();
+    if (place->has_value()) {
+      options_.is_current = [service = (*place)->service](const TuningRecord& record) {
+        return service->CheckCurrent(record).ok();
+      };
+    }
     absl::StatusOr<ImportReport> report =
         ImportBundle(cache_, options_, [this] { return (*spool_)->Read(kChunkBytes); });
     if (!report.ok()) return report.status();
@@ -76,10 +87,11 @@ class ImportReader final : public grpc::ServerReadReactor<tune::v1::ImportChunk>
     response_->set_signer(report->signer);
     response_->set_trusted(report->trusted);
     for (std::string& note : report->notes) response_->add_notes(std::move(note));
-    // Watchers hear of what came for them; each takes only what is newer than it knows.
+    // Watchers hear of what came for them and can be served; each takes only what is newer than it knows.
     for (const std::string& key : watches_.Keys()) {
       absl::StatusOr<std::optional<TuningRecord>> record = cache_.Find(CacheKey{key});
-      if (record.ok() && record->has_value()) watches_.Publish(**record);
+      if (!record.ok() || !record->has_value()) continue;
+      if (options_.is_current == nullptr || options_.is_current(**record)) watches_.Publish(**record);
     }
     return absl::OkStatus();
   }
@@ -87,6 +99,7 @@ class ImportReader final : public grpc::ServerReadReactor<tune::v1::ImportChunk>
   grpc::CallbackServerContext* context_;
   tune::v1::ImportResponse* response_;
   SqliteKernelStore& cache_;
+  Machines& machines_;
   WatchHub& watches_;
   Executor& executor_;
   absl::StatusOr<std::unique_ptr<SpoolFile>> spool_;

@@ -44,6 +44,9 @@ class PublishingStore final : public KernelStore {
  public:
   PublishingStore(KernelStore& store, WatchHub& hub) : store_(store), hub_(hub) {}
   absl::StatusOr<std::optional<TuningRecord>> Find(const CacheKey& key) override { return store_.Find(key); }
+  absl::StatusOr<std::shared_ptr<const TuningRecord>> FindShared(const CacheKey& key) override {
+    return store_.FindShared(key);
+  }
   absl::StatusOr<uint64_t> Put(const TuningRecord& record, const std::map<std::string, std::string>& binaries) override;
   absl::StatusOr<std::string> ReadBlob(const std::string& sha256) override { return store_.ReadBlob(sha256); }
   absl::StatusOr<std::optional<std::string>> FindArtifact(const ArtifactKey& key) override {

@@ -14,7 +14,9 @@
 namespace ladder {
 
 class SqliteKernelStore;
+struct TuningRecord;
 
+using RecordPredicate = std::function<bool(const TuningRecord&)>;
 // Takes the next bytes of an export; an error ends it and is its result.
 using ByteWriter = std::function<absl::Status(absl::string_view)>;
 // Gives the next bytes of an import, however many; empty at the end. An error ends it and is its result.
@@ -47,6 +49,8 @@ struct ImportCaps {
 struct ImportOptions {
   bool dry_run = false;         // check everything, count what would happen, change nothing
   bool allow_unsigned = false;  // take the configurations of an unsigned export
+  // Whether a record can be served here as it is: of two verified ones that one stays. Null: nobody knows.
+  RecordPredicate is_current = nullptr;
   ImportCaps caps = {};
 };
 

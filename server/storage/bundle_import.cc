@@ -103,7 +103,8 @@ class Importer {
       return report_.trusted ? *std::move(record) : ConfigurationOf(*record);
     };
     const auto read_binary = [&](const std::string& sha256) { return spool_->Read(pieces_.at(sha256)); };
-    const absl::StatusOr<MergeOutcome> outcome = store_.Merge(next_record, read_binary, options_.dry_run);
+    const absl::StatusOr<MergeOutcome> outcome =
+        store_.Merge(next_record, read_binary, options_.dry_run, options_.is_current);
     if (!outcome.ok()) return outcome.status();
     report_.records = outcome->records;
     report_.binaries = outcome->binaries;

@@ -77,6 +77,7 @@ class SqliteKernelStore : public KernelStore {
   ~SqliteKernelStore() override;
 
   absl::StatusOr<std::optional<TuningRecord>> Find(const CacheKey& key) override;
+  absl::StatusOr<std::shared_ptr<const TuningRecord>> FindShared(const CacheKey& key) override;
   absl::StatusOr<uint64_t> Put(const TuningRecord& record, const std::map<std::string, std::string>& binaries) override;
   absl::StatusOr<std::string> ReadBlob(const std::string& sha256) override;
   absl::StatusOr<std::optional<std::string>> FindArtifact(const ArtifactKey& key) override;
@@ -84,8 +85,6 @@ class SqliteKernelStore : public KernelStore {
   absl::StatusOr<std::vector<TuningRecord>> FindSeeds(const NormalizedOperator& op, int64_t m) override;
   uint64_t Generation() override;
 
-  // Find without a copy; null on a miss.
-  absl::StatusOr<std::shared_ptr<const TuningRecord>> FindShared(const CacheKey& key);
   // The record as it was at a generation: the newest not newer than that. Four former ones are kept per key.
   absl::StatusOr<std::optional<TuningRecord>> FindAt(const CacheKey& key, uint64_t generation);
   // Current records whose key starts with these hex digits, at most `limit`.
@@ -103,9 +102,11 @@ class SqliteKernelStore : public KernelStore {
   // Writes down when binaries were last used; otherwise the next change does.
   absl::Status FlushUses();
 
-  // Stores records in one transaction, all or none. On a conflict the better kind (measured, fast, seed) stays, then
-  // the newer one. `read_binary` gives the binaries that records name and the store lacks. `dry_run` changes nothing.
-  absl::StatusOr<MergeOutcome> Merge(const RecordSource& next_record, const BinarySource& read_binary, bool dry_run);
+  // Stores records in one transaction, all or none. On a conflict of kernels the one that `is_current` (if given)
+  // stays, then the better kind (measured, fast, seed), then the newer one. `read_binary` gives the binaries that
+  // records name and the store lacks. `dry_run` changes nothing. None of the functions may use this store.
+  absl::StatusOr<MergeOutcome> Merge(const RecordSource& next_record, const BinarySource& read_binary, bool dry_run,
+                                     const std::function<bool(const TuningRecord&)>& is_current = nullptr);
   const std::string& path() const { return path_; }
 
  private:

@@ -19,7 +19,13 @@ int Standing(RecordKind kind) {
   return 0;
 }
 
-bool KeepsPlace(const TuningRecord& here, const TuningRecord& arriving) {
+bool KeepsPlace(const TuningRecord& here, const TuningRecord& arriving,
+                const std::function<bool(const TuningRecord&)>& is_current) {
+  if (is_current != nullptr && here.kind != RecordKind::kSeed && arriving.kind != RecordKind::kSeed) {
+    // A kernel of another compiler would turn hits into misses, however well it was measured.
+    const bool serves = is_current(here);
+    if (serves != is_current(arriving)) return serves;
+  }
   if (Standing(here.kind) != Standing(arriving.kind)) return Standing(here.kind) > Standing(arriving.kind);
   return here.created_unix >= arriving.created_unix;
 }
@@ -27,7 +33,8 @@ bool KeepsPlace(const TuningRecord& here, const TuningRecord& arriving) {
 }  // namespace
 
 absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(const RecordSource& next_record, const BinarySource& read_binary,
-                                                      bool dry_run) {
+                                                      bool dry_run,
+                                                      const std::function<bool(const TuningRecord&)>& is_current) {
   MergeOutcome outcome;
   const absl::Status only_tried = absl::CancelledError("dry run");
   const absl::Status status = Write([&](StoreDatabase& database, Removed& removed) -> absl::Status {
@@ -40,7 +47,7 @@ absl::StatusOr<MergeOutcome> SqliteKernelStore::Merge(const RecordSource& next_r
       if (!row.ok()) return row.status();
       if (*row) {
         const absl::StatusOr<TuningRecord> here = DecodeRecord(**row);
-        if (here.ok() && KeepsPlace(*here, record)) {
+        if (here.ok() && KeepsPlace(*here, record, is_current)) {
           ++outcome.skipped;
           continue;
         }

@@ -153,6 +153,25 @@ TEST_F(BundleTest, NothingReplacesABetterRecord) {
   EXPECT_EQ(There(record)->kind, RecordKind::kMeasured);
 }
 
+TEST_F(BundleTest, OfTwoKernelsTheOneThatServesHereStays) {
+  TuningRecord arriving = SampleRecord(512, 1, SampleBinary(1));
+  arriving.environment.compiler = "nvrtc 12.0";
+  ASSERT_TRUE(store_->Put(arriving, {{Sha256Hex(SampleBinary(1)), SampleBinary(1)}}).ok());
+  const std::string bytes = Export();
+  TuningRecord here = SampleRecord(512, 1, SampleBinary(2));
+  here.created_unix = arriving.created_unix - 1;
+  ASSERT_TRUE(store_->Put(here, {{Sha256Hex(SampleBinary(2)), SampleBinary(2)}}).ok());
+  const auto imported = [&](const std::string& compiler) {
+    ImportOptions options;
+    options.is_current = [&](const TuningRecord& record) { return record.environment.compiler == compiler; };
+    return ImportBundle(*store_, options, From(bytes));
+  };
+  EXPECT_EQ(imported(here.environment.compiler)->skipped, 1);
+  EXPECT_EQ((*store_->Find(here.key))->environment.compiler, here.environment.compiler);
+  EXPECT_EQ(imported("nvrtc 12.0")->records, 1);
+  EXPECT_EQ((*store_->Find(here.key))->environment.compiler, "nvrtc 12.0");
+}
+
 TEST_F(BundleTest, ExportsChosenKeys) {
   const TuningRecord first = PutRecord(16, 1), second = PutRecord(32, 2);
   const std::string bytes = Export({.keys = {second.key.digest}});
