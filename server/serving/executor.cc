@@ -15,7 +15,7 @@ Executor::~Executor() { Stop(); }
 absl::Status Executor::Submit(std::function<void()> task) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return WithRetry(absl::UnavailableError("the service is shutting down"), absl::Seconds(5));
-  if (queue_.size() >= queue_limit_ + idle_) {
+  if (queue_.size() >= queue_limit_ + idle_ + (threads_wanted_ - threads_.size())) {
     return WithRetry(absl::ResourceExhaustedError(absl::StrCat("the queue for ", name_, " is full (", queue_limit_,
                                                                " waiting); try again later")),
                      absl::Seconds(2));

@@ -1,5 +1,6 @@
 #include "server/serving/lookup.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -59,17 +60,24 @@ absl::Status ExplainMiss(const Serving& serving, const Place& place, const Opera
 absl::Status LookUpBucket(const Serving& serving, const Place& place, const OperatorRequest& op, int64_t m,
                           const pb::LookupRequest& request, pb::LookupResult& out) {
   out.set_m(m);
-  absl::StatusOr<std::optional<TuningRecord>> found = place.service->LookUp(op.op, m, place.target);
+  absl::StatusOr<std::shared_ptr<const TuningRecord>> found = place.service->LookUpShared(op.op, m, place.target);
   if (!found.ok()) return found.status();
-  if (found->has_value() && request.at_generation() != 0 && (*found)->generation > request.at_generation()) {
-    found = serving.cache.FindAt((*found)->key, request.at_generation());
-    if (!found.ok()) return found.status();
-    if (!found->has_value()) {
+  if (*found != nullptr && request.at_generation() != 0 && (*found)->generation > request.at_generation()) {
+    absl::StatusOr<std::optional<TuningRecord>> former = serving.cache.FindAt((*found)->key, request.at_generation());
+    if (!former.ok()) return former.status();
+    if (!former->has_value()) {
       out.set_miss_reason(absl::StrCat("nothing was stored at generation ", request.at_generation()));
       return absl::OkStatus();
     }
+    // What was current then need not be: sources or the compiler may have changed since.
+    if (const absl::Status current = place.service->CheckCurrent(**former); !current.ok()) {
+      out.set_miss_reason(absl::StrCat("what was stored at generation ", request.at_generation(),
+                                       " is out of date: ", current.message()));
+      return absl::OkStatus();
+    }
+    found = std::make_shared<const TuningRecord>(**std::move(former));
   }
-  if (found->has_value() && IsKernel(**found)) {
+  if (*found != nullptr && IsKernel(**found)) {
     FillResult(**found, request.with_trace(), out);
     return absl::OkStatus();
   }
@@ -97,9 +105,16 @@ std::vector<int64_t> Missing(const pb::LookupResponse& response) {
   return missing;
 }
 
-TuneSpec BackgroundSpec(const Serving& serving, const OperatorRequest& op, std::vector<int64_t> m,
-                        const std::string& target) {
-  TuneSpec spec{op.op, std::move(m), target, {}};
+// Whether tuning could still find something better than what is answered.
+bool WantsTune(const pb::LookupResponse& response) {
+  return std::any_of(response.results().begin(), response.results().end(), [](const pb::LookupResult& result) {
+    return result.match() != pb::MATCH_EXACT || result.record().kind() == pb::RECORD_KIND_FAST;
+  });
+}
+
+// Of all the buckets, so that everyone who asks meanwhile means the same tune; those that are there are hits.
+TuneSpec BackgroundSpec(const Serving& serving, const OperatorRequest& op, const std::string& target) {
+  TuneSpec spec{op.op, op.m, target, {}};
   spec.options.candidates = serving.config.tuning_candidates;
   spec.options.finalists = serving.config.tuning_finalists;
   spec.options.budget = serving.config.tuning_budget;
@@ -157,14 +172,15 @@ absl::StatusOr<pb::LookupResponse> LookUpOrMake(const Serving& serving, const pb
   if (!place.ok()) return place.status();
   absl::StatusOr<pb::LookupResponse> response = LookUpAt(serving, *place, *op, request);
   if (!response.ok() || request.on_miss() == pb::ON_MISS_NOT_FOUND) return response;
+  // A fast answer of an earlier call is tuned, too: the tune that was to follow it may have been lost in a restart.
+  if (!WantsTune(*response)) return response;
   const std::vector<int64_t> missing = Missing(*response);
-  if (missing.empty()) return response;
-  if (request.on_miss() == pb::ON_MISS_FAST) {
+  if (request.on_miss() == pb::ON_MISS_FAST && !missing.empty()) {
     if (absl::Status status = MakeFast(*place, *op, request.with_trace(), missing, *response); !status.ok()) {
       return status;
     }
   }
-  absl::StatusOr<std::string> tune = serving.tunes.Start(BackgroundSpec(serving, *op, missing, request.target()), true);
+  absl::StatusOr<std::string> tune = serving.tunes.Start(BackgroundSpec(serving, *op, request.target()), true);
   const std::string note = tune.ok() ? absl::StrCat("; tune ", *tune, " is under way")
                                      : absl::StrCat("; it is not being tuned: ", tune.status().message());
   for (pb::LookupResult& result : *response->mutable_results()) {

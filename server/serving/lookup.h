@@ -30,7 +30,8 @@ absl::StatusOr<OperatorRequest> ReadOperator(const tune::v1::OperatorDescriptor&
 absl::StatusOr<std::optional<tune::v1::LookupResponse>> LookUpKnown(const Serving& serving,
                                                                     const tune::v1::LookupRequest& request);
 // The same, asking the GPU first if need be, and doing what on_miss says: FAST makes the first and the last missing
-// bucket now, and both FAST and TUNE start a tune of all that is missing in the background. May take seconds.
+// bucket now, and both FAST and TUNE start a tune in the background unless every bucket has its winner. May take
+// seconds.
 absl::StatusOr<tune::v1::LookupResponse> LookUpOrMake(const Serving& serving, const tune::v1::LookupRequest& request);
 
 // The result for one record, as a look-up tells it.

@@ -83,6 +83,11 @@ void Machines::Discover() {
   compiler_.Version();
   bool lasting = true;
   for (size_t i = 0; i < gpus_.size(); ++i) {
+    {
+      // What one GPU told stands while another is asked again.
+      const std::lock_guard lock(mutex_);
+      if (gpus_[i].target.ok()) continue;
+    }
     absl::StatusOr<Target> target = AskTarget(*gpus_[i].device, *gpus_[i].service);
     std::string driver;
     if (target.ok()) {
@@ -142,7 +147,8 @@ absl::StatusOr<std::optional<Place>> Machines::ResolveKnown(const std::string& t
   bool known = false;
   {
     const std::lock_guard lock(mutex_);
-    known = discovered_ || absl::Now() < retry_at_;
+    // One GPU that can't be asked must not make look-ups for another wait.
+    known = discovered_ || absl::Now() < retry_at_ || FirstGpu() != nullptr;
   }
   if (!known && target.empty()) return std::nullopt;
   absl::StatusOr<Place> place = Find(target);

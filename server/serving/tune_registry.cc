@@ -81,7 +81,7 @@ absl::StatusOr<std::string> TuneRegistry::Start(const TuneSpec& spec, bool backg
   }
   if (absl::Status status = executor_.Submit([this, tune] { Run(tune); }); !status.ok()) {
     // Others may have joined in the meantime; they hear the same.
-    End(tune, status);
+    End(tune, status, /*ran=*/false);
     return status;
   }
   return tune->id;
@@ -121,7 +121,7 @@ void TuneRegistry::Publish(Tune& tune, TuneUpdate update) {
   for (const auto& [key, listener] : listeners) listener.update(update);
 }
 
-void TuneRegistry::Run(const std::shared_ptr<Tune>& tune) { End(tune, RunBuckets(*tune)); }
+void TuneRegistry::Run(const std::shared_ptr<Tune>& tune) { End(tune, RunBuckets(*tune), /*ran=*/true); }
 
 absl::Status TuneRegistry::RunBuckets(Tune& tune) {
   absl::StatusOr<Place> place = machines_.Resolve(tune.spec.target);
@@ -171,7 +171,7 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
   return first_failure;
 }
 
-void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& status) {
+void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& status, bool ran) {
   {
     const std::lock_guard lock(mutex_);
     running_.erase(tune->digest);
@@ -182,7 +182,7 @@ void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& st
     }
     if (status.ok() || absl::IsCancelled(status)) {
       failures_.erase(tune->digest);
-    } else {
+    } else if (ran) {
       if (failures_.size() >= kRememberedFailures) failures_.clear();
       Failure& failure = failures_[tune->digest];
       failure.status = status;

@@ -73,7 +73,8 @@ class TuneRegistry {
   void Run(const std::shared_ptr<Tune>& tune);
   absl::Status RunBuckets(Tune& tune);
   void Publish(Tune& tune, TuneUpdate update);
-  void End(const std::shared_ptr<Tune>& tune, const absl::Status& status);
+  // `ran`: a tune that was only turned away says nothing about its request.
+  void End(const std::shared_ptr<Tune>& tune, const absl::Status& status, bool ran);
 
   struct Failure {
     absl::Status status;

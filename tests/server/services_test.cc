@@ -307,6 +307,39 @@ TEST_F(ServicesTest, FastAnswersAtOnceAndWatchBringsTheWinner) {
   watcher->Finish();
 }
 
+TEST_F(ServicesTest, AFastAnswerWhoseTuneWasLostIsTunedAtTheNextLookup) {
+  pb::LookupRequest request;
+  *request.mutable_op() = Operator();
+  request.set_on_miss(pb::ON_MISS_FAST);
+  pb::LookupResponse response;
+  {
+    const EnvironmentVariable slow("LADDER_FAKE_DELAY_MS", "300");
+    Start();
+    ASSERT_TRUE(Lookup(request, &response).ok());
+    ASSERT_EQ(response.results(0).record().kind(), pb::RECORD_KIND_FAST);
+    host_.reset();  // with no grace: the tune is cancelled
+  }
+  Start();
+  const absl::Time limit = absl::Now() + absl::Seconds(30);
+  do {
+    ASSERT_LT(absl::Now(), limit);
+    ASSERT_TRUE(Lookup(request, &response).ok());
+    absl::SleepFor(absl::Milliseconds(20));
+  } while (response.results(0).record().kind() != pb::RECORD_KIND_MEASURED);
+}
+
+TEST_F(ServicesTest, ALongMessageIsShortenedAndKeepsItsCode) {
+  Start();
+  pb::CancelTuneRequest request;
+  request.set_tune_id(std::string(100'000, 'x'));
+  pb::CancelTuneResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = tuner_->CancelTune(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_LT(status.error_message().size(), 2100u);
+  EXPECT_THAT(status.error_message(), HasSubstr("tune_id: no tune \"xxx"));
+}
+
 TEST_F(ServicesTest, AFailureReportTakesTheKernelAway) {
   Start();
   const Tuned tuned = Tune(Request());
