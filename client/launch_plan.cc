@@ -8,6 +8,8 @@
 namespace ladder::client {
 namespace {
 
+constexpr int64_t kMaxWorkspaceBytes = int64_t{1} << 62;
+
 absl::Status Unlaunchable(absl::string_view what, int64_t value) {
   return absl::InternalError(absl::StrCat("the service sent a kernel that can't be launched: ", what, " is ", value));
 }
@@ -81,11 +83,14 @@ absl::StatusOr<LaunchPlan> LaunchPlan::From(const tune::v1::LaunchSpec& spec) {
   if (spec.cluster() < 0 || spec.cluster() > 16) return Unlaunchable("cluster", spec.cluster());
   if (spec.shared_bytes() < 0 || spec.shared_bytes() > kMaxInt)
     return Unlaunchable("shared_bytes", spec.shared_bytes());
-  if (spec.m_tile() < 1) return Unlaunchable("m_tile", spec.m_tile());
-  if (spec.blocks_per_m_tile() < 1) return Unlaunchable("blocks_per_m_tile", spec.blocks_per_m_tile());
+  // Bounded, so that no product below overflows.
+  if (spec.m_tile() < 1 || spec.m_tile() > kMaxInt) return Unlaunchable("m_tile", spec.m_tile());
+  if (spec.blocks_per_m_tile() < 1 || spec.blocks_per_m_tile() > kMaxInt)
+    return Unlaunchable("blocks_per_m_tile", spec.blocks_per_m_tile());
   if (spec.max_blocks() < 0) return Unlaunchable("max_blocks", spec.max_blocks());
   if (spec.max_m() < 1 || spec.max_m() > kMaxInt) return Unlaunchable("max_m", spec.max_m());
-  if (spec.workspace_bytes_per_m_tile() < 0) {
+  const int64_t tiles = (spec.max_m() + spec.m_tile() - 1) / spec.m_tile();
+  if (spec.workspace_bytes_per_m_tile() < 0 || spec.workspace_bytes_per_m_tile() > kMaxWorkspaceBytes / tiles) {
     return Unlaunchable("workspace_bytes_per_m_tile", spec.workspace_bytes_per_m_tile());
   }
   LaunchPlan plan;

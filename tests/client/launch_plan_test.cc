@@ -88,6 +88,9 @@ TEST(LaunchPlan, RefusesWhatCannotBeLaunched) {
       [](pb::LaunchSpec& s) { s.set_max_m(0); },
       [](pb::LaunchSpec& s) { s.set_workspace_bytes_per_m_tile(-1); },
       [](pb::LaunchSpec& s) { s.set_blocks_per_m_tile(int64_t{1} << 31); },
+      [](pb::LaunchSpec& s) { s.set_blocks_per_m_tile(INT64_MAX), s.set_max_blocks(1); },
+      [](pb::LaunchSpec& s) { s.set_m_tile(INT64_MAX); },
+      [](pb::LaunchSpec& s) { s.set_workspace_bytes_per_m_tile(INT64_MAX); },
       [](pb::LaunchSpec& s) { s.add_tensor_maps(); },
   };
   EXPECT_TRUE(LaunchPlan::From(Valid()).ok());
