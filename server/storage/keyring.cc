@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "absl/strings/ascii.h"
@@ -116,6 +117,9 @@ absl::StatusOr<Key> ReadKey(const std::string& path) {
 }
 
 absl::StatusOr<Key> OwnKey(const std::string& path) {
+  // Two first exports at once would each make a key, and one sign with the other's.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   if (access(path.c_str(), F_OK) != 0) return MakeKey(path);
   return ReadKey(path);
 }

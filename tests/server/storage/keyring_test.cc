@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -31,6 +33,16 @@ TEST_F(KeyringTest, MakesItsKeyOnceAndPrivately) {
   struct stat info = {};
   ASSERT_EQ(stat((folder_ / "export_key.pem").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(KeyringTest, ManyFirstUsersMakeOneKey) {
+  std::vector<std::string> keys(8);
+  std::vector<std::thread> threads;
+  for (std::string& key : keys) {
+    threads.emplace_back([&] { key = Keyring(folder_ / "cache.db").PublicKey().value_or(""); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(keys, ::testing::Each(keyring_.PublicKey().value()));
 }
 
 TEST_F(KeyringTest, SignsAndVerifies) {
