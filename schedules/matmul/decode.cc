@@ -24,19 +24,19 @@ constexpr int64_t kFlagBytes = 16;
 constexpr int64_t kSeparateSumsBytes = 40 * 1024;
 constexpr int64_t kMaxCounters = kCounterBytes / 4;
 
-// The model of Predict, fitted on traces of 1,100 candidates on an H200 (int4 and nf4, 4096 x 4096 to 28672 x 4096, 1
+// The model of Predict, fitted on traces of 1,270 candidates on an H200 (int4 and nf4, 136 x 344 to 8192 x 28672, 1
 // to 16 rows): a block's dependent chain against what the blocks of a multiprocessor, and of the machine, share.
-constexpr double kRoundUs = 0.63;        // a warp waits for memory once per refill of its loads ...
-constexpr double kTurnUs = 0.1;          // ... and a little for each of the others
-constexpr double kStepCycles = 104;      // ldmatrix and mma of a k16 step, end to end
-constexpr double kLoneWarpCycles = 1.2;  // per instruction of a warp that has its scheduler to itself
-constexpr double kPairTableUs = 133;     // to build it, by one thread
-constexpr double kWarpSumUs = 0.09;      // reducing the sums of each warp along K
-constexpr double kSplitUs = 0.9;         // parts through the cache, counter ...
-constexpr double kSplitSumUs = 0.1;      // ... and reading each part again
-constexpr double kStagingShare = 1.1;    // time to stage x, over its time at a multiprocessor's share of memory's rate
-constexpr double kRunBytes = 150;        // of memory's time lost between runs of consecutive weight bytes
-constexpr double kOverlap = 2.45;        // norm of the limits: 1 would add them, infinity take the greatest
+constexpr double kRoundUs = 0.5;         // a warp waits for memory once per refill of its loads ...
+constexpr double kTurnUs = 0.165;        // ... and a little for each of the others
+constexpr double kStepCycles = 87;       // ldmatrix and mma of a k16 step, end to end
+constexpr double kLoneWarpCycles = 0.9;  // per instruction of a warp that has its scheduler to itself
+constexpr double kPairTableUs = 102;     // to build it, by one thread
+constexpr double kWarpSumUs = 0.06;      // reducing the sums of the warps along K: each warp ...
+constexpr double kRowSumUs = 0.03;       // ... and each activation row of a row tile
+constexpr double kSplitUs = 0.8;         // parts through the cache, counter ...
+constexpr double kSplitSumUs = 0.065;    // ... and each number that a thread reads again
+constexpr double kRunBytes = 210;        // of memory's time lost between runs of consecutive weight bytes
+constexpr double kOverlap = 2.27;        // norm of the limits: 1 would add them, infinity take the greatest
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -201,10 +201,11 @@ class DecodeSchedule final : public Schedule {
     const double rounds = std::ceil(turns / static_cast<double>(plan.loads));
     const double turn_cycles = steps * (kStepCycles + row_tiles * instructions * kLoneWarpCycles);
     const double x_bytes = static_cast<double>(m * plan.units_per_split * plan.unit * 128);
-    const double staging = MemoryUs(limits, x_bytes * processors) * kStagingShare;
-    const double block = staging + (plan.pair_table != 0 ? kPairTableUs / static_cast<double>(plan.threads) : 0) +
-                         rounds * kRoundUs + (turns - rounds) * kTurnUs +
-                         turns * turn_cycles / (limits.clock_ghz * 1e3) + kWarpSumUs * static_cast<double>(plan.warps);
+    const double staging = MemoryUs(limits, x_bytes * processors);
+    const double table = plan.pair_table != 0 ? kPairTableUs / static_cast<double>(plan.threads) : 0;
+    const double sums = kWarpSumUs * static_cast<double>(plan.warps) + kRowSumUs * static_cast<double>(m) * row_tiles;
+    const double block = staging + table + rounds * kRoundUs + (turns - rounds) * kTurnUs +
+                         turns * turn_cycles / (limits.clock_ghz * 1e3) + sums;
     const double places = processors * static_cast<double>(Resident(plan, limits));
     const double chains = block * std::ceil(blocks / places);
 
@@ -220,7 +221,12 @@ class DecodeSchedule final : public Schedule {
         MemoryUs(limits, static_cast<double>(WeightBytes(op) + ActivationBytes(op, m))) * (1 + kRunBytes / run);
 
     const double stream = Overlap({chains, issue, integer, shared, memory}, kOverlap);
-    const double splits = plan.splits > 1 ? kSplitUs + kSplitSumUs * static_cast<double>(plan.splits) : 0;
+    double splits = 0;
+    if (plan.splits > 1) {
+      const double numbers =
+          std::max(1.0, static_cast<double>(m * plan.block_rows) / static_cast<double>(plan.threads));
+      splits = kSplitUs + kSplitSumUs * static_cast<double>(plan.splits) * numbers;
+    }
     return static_cast<double>(CeilDiv(m, plan.rows)) * (limits.launch_us + stream + splits);
   }
 
