@@ -22,7 +22,7 @@ class ProgressLine {
  private:
   std::FILE* stream_;
   bool terminal_;
-  size_t shown_ = 0;  // characters on the terminal's line
+  size_t shown_ = 0;                          // characters on the terminal's line
   absl::Time last_ = absl::InfiniteFuture();  // the first call sets it
 };
 

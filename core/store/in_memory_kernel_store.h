@@ -24,9 +24,9 @@ class InMemoryKernelStore : public KernelStore {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, TuningRecord> records_;     // by key digest
-  std::map<std::string, std::string> blobs_;        // by SHA-256
-  std::map<std::string, std::string> artifacts_;    // artifact key -> SHA-256
+  std::map<std::string, TuningRecord> records_;   // by key digest
+  std::map<std::string, std::string> blobs_;      // by SHA-256
+  std::map<std::string, std::string> artifacts_;  // artifact key -> SHA-256
   uint64_t generation_ = 0;
 };
 

@@ -5,13 +5,13 @@
 namespace ladder {
 namespace {
 
-// Accumulation in the tensor cores and after. One m16n8k16 step aligns its 16 products and the accumulator to the largest
-// exponent, keeps two extra bits and truncates (Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA tensor
-// cores, 2021): at most 17/4 + 1 < 5.5 units of 2^-23 of the largest magnitude met; older cores take two steps of 9 terms,
-// 2 * (9/4 + 1) = 6.5. The absolute sum so far bounds that magnitude, and over random inputs it grows linearly, so the
-// steps together cost half of 6.5 units of the whole sum each; 4 leaves a quarter for the sum's fluctuation. Group scales
-// on fp32 partial sums (at most one rounding per 16 columns) and reductions across warps and splits (at most 64) come on
-// top, each 2^-24.
+// Accumulation in the tensor cores and after. One m16n8k16 step aligns its 16 products and the accumulator to the
+// largest exponent, keeps two extra bits and truncates (Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA
+// tensor cores, 2021): at most 17/4 + 1 < 5.5 units of 2^-23 of the largest magnitude met; older cores take two steps
+// of 9 terms, 2 * (9/4 + 1) = 6.5. The absolute sum so far bounds that magnitude, and over random inputs it grows
+// linearly, so the steps together cost half of 6.5 units of the whole sum each; 4 leaves a quarter for the sum's
+// fluctuation. Group scales on fp32 partial sums (at most one rounding per 16 columns) and reductions across warps and
+// splits (at most 64) come on top, each 2^-24.
 double Gamma(int64_t k) {
   const double steps = static_cast<double>((k + 15) / 16);
   return (4 * steps + 0.5 * steps + 64) * std::ldexp(1.0, -23);

@@ -50,8 +50,8 @@ LADDER_DEVICE u32 magic_offset(u32 z) {
 }
 
 // a = code - z per row, exact. offset[r] = magic_offset(z of row lane/4 + 8r); the constant offset of a type without
-// zeros folds away. fp16 saves two of the three shifts: odd registers take their code 4 bits further left, as 1024 + 16q,
-// and (1024 + 16q) / 16 - (64 + z) is exact in one fused operation.
+// zeros folds away. fp16 saves two of the three shifts: odd registers take their code 4 bits further left, as 1024 +
+// 16q, and (1024 + 16q) / 16 - (64 + z) is exact in one fused operation.
 template <class Compute>
 LADDER_DEVICE void decode_integer4(u32 word, const u32 (&offset)[2], u32 (&a)[4]) {
 #pragma unroll
@@ -76,8 +76,8 @@ LADDER_DEVICE void decode_table4(u32 word, u32 (&a)[4]) {
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     const u32 codes = word >> (16 * h);
-    const u32 low_half = codes & 0x7777u;                        // index in either half of the table
-    const u32 pick = ((codes & 0x8888u) >> 1) | 0x3210u;         // byte j, or 4 + j from the upper half
+    const u32 low_half = codes & 0x7777u;                 // index in either half of the table
+    const u32 pick = ((codes & 0x8888u) >> 1) | 0x3210u;  // byte j, or 4 + j from the upper half
     const u32 high = byte_permute(byte_permute(Table::kHigh[0], Table::kHigh[1], low_half),
                                   byte_permute(Table::kHigh[2], Table::kHigh[3], low_half), pick);
     const u32 low = byte_permute(byte_permute(Table::kLow[0], Table::kLow[1], low_half),

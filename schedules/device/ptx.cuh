@@ -1,6 +1,6 @@
 // The hardware primitives: everything a schedule does that C++ can't say. A schedule contains no inline assembly of its
-// own, so the emulator needs host versions of these functions only (tests/emulator/primitives.h declares the same names).
-// Shared memory is addressed by u32 (the shared window), as PTX does. Types are those of types.cuh.
+// own, so the emulator needs host versions of these functions only (tests/emulator/primitives.h declares the same
+// names). Shared memory is addressed by u32 (the shared window), as PTX does. Types are those of types.cuh.
 #pragma once
 #include "schedules/device/types.cuh"
 
@@ -22,7 +22,9 @@ LADDER_DEVICE u32 dynamic_shared() {
 // --- barriers and shuffles ------------------------------------------------------------------------------------------
 LADDER_DEVICE void block_sync() { asm volatile("bar.sync 0;" ::: "memory"); }
 // Named barrier `id` (1..15) among `threads` threads (a multiple of 32).
-LADDER_DEVICE void named_sync(u32 id, u32 threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+LADDER_DEVICE void named_sync(u32 id, u32 threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
 LADDER_DEVICE void named_arrive(u32 id, u32 threads) {
   asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
@@ -45,8 +47,8 @@ LADDER_DEVICE bool elect_one() {
 }
 
 // --- global memory --------------------------------------------------------------------------------------------------
-// Weights: read once, so not kept in L1. `p` is 16-byte aligned. Not a .nc load, although weights are constant: ptxas is free
-// to sink those below griddepcontrol.wait, and did, which gave away what issuing them before it gains.
+// Weights: read once, so not kept in L1. `p` is 16-byte aligned. Not a .nc load, although weights are constant: ptxas
+// is free to sink those below griddepcontrol.wait, and did, which gave away what issuing them before it gains.
 LADDER_DEVICE Vec4 load_stream(const void* p) {
   Vec4 v;
   asm volatile("ld.global.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
@@ -85,8 +87,12 @@ LADDER_DEVICE u32 load_constant_u8(const void* p) {
   asm("ld.global.nc.u8 %0, [%1];" : "=r"(v) : "l"(p));
   return v;
 }
-LADDER_DEVICE void store_global_u16(void* p, u32 v) { asm volatile("st.global.u16 [%0], %1;" ::"l"(p), "h"((u16)v) : "memory"); }
-LADDER_DEVICE void store_global_u32(void* p, u32 v) { asm volatile("st.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
+LADDER_DEVICE void store_global_u16(void* p, u32 v) {
+  asm volatile("st.global.u16 [%0], %1;" ::"l"(p), "h"((u16)v) : "memory");
+}
+LADDER_DEVICE void store_global_u32(void* p, u32 v) {
+  asm volatile("st.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
+}
 LADDER_DEVICE void store_global_v4(void* p, Vec4 v) {
   asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
@@ -95,7 +101,9 @@ LADDER_DEVICE float load_global_f32(const void* p) {
   asm volatile("ld.global.f32 %0, [%1];" : "=f"(v) : "l"(p));
   return v;
 }
-LADDER_DEVICE void store_global_f32(void* p, float v) { asm volatile("st.global.f32 [%0], %1;" ::"l"(p), "f"(v) : "memory"); }
+LADDER_DEVICE void store_global_f32(void* p, float v) {
+  asm volatile("st.global.f32 [%0], %1;" ::"l"(p), "f"(v) : "memory");
+}
 // Makes this thread's earlier global writes visible to the device before its later ones.
 LADDER_DEVICE void fence_device() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
 // Adds 1, returns the old value; ordered like a release of what came before and an acquire for what follows.
@@ -134,9 +142,15 @@ LADDER_DEVICE float load_shared_f32(u32 a) {
 LADDER_DEVICE void store_shared_v4(u32 a, Vec4 v) {
   asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(a), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
-LADDER_DEVICE void store_shared_u32(u32 a, u32 v) { asm volatile("st.shared.u32 [%0], %1;" ::"r"(a), "r"(v) : "memory"); }
-LADDER_DEVICE void store_shared_u16(u32 a, u32 v) { asm volatile("st.shared.u16 [%0], %1;" ::"r"(a), "h"((u16)v) : "memory"); }
-LADDER_DEVICE void store_shared_f32(u32 a, float v) { asm volatile("st.shared.f32 [%0], %1;" ::"r"(a), "f"(v) : "memory"); }
+LADDER_DEVICE void store_shared_u32(u32 a, u32 v) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(a), "r"(v) : "memory");
+}
+LADDER_DEVICE void store_shared_u16(u32 a, u32 v) {
+  asm volatile("st.shared.u16 [%0], %1;" ::"r"(a), "h"((u16)v) : "memory");
+}
+LADDER_DEVICE void store_shared_f32(u32 a, float v) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(a), "f"(v) : "memory");
+}
 
 // --- asynchronous copies, sm_80 -------------------------------------------------------------------------------------
 // 16 bytes from global to shared; the last 16 - `bytes` are filled with zeros (bytes 0 or 16 here).
@@ -161,7 +175,10 @@ LADDER_DEVICE void load_matrix_x4(u32 (&r)[4], u32 address) {
                : "memory");
 }
 LADDER_DEVICE void load_matrix_x2(u32 (&r)[2], u32 address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];" : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+               : "=r"(r[0]), "=r"(r[1])
+               : "r"(address)
+               : "memory");
 }
 // c[16x8] += a[16x16] * b[16x8], fp32 accumulation. Fragments as in the PTX manual, mma.m16n8k16.
 LADDER_DEVICE void mma_16816(F16, float (&c)[4], const u32 (&a)[4], const u32 b0, const u32 b1) {
@@ -192,7 +209,8 @@ LADDER_DEVICE void barrier_arrive_expect(u32 barrier, u32 bytes) {
 LADDER_DEVICE void barrier_wait(u32 barrier, u32 parity) {
   asm volatile(
       "{\n.reg .pred p;\nLADDER_WAIT:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra LADDER_DONE;\n"
-      "bra LADDER_WAIT;\nLADDER_DONE:\n}" ::"r"(barrier), "r"(parity)
+      "bra LADDER_WAIT;\nLADDER_DONE:\n}" ::"r"(barrier),
+      "r"(parity)
       : "memory");
 }
 // Contiguous bytes from global to shared, signalled on the barrier; all three multiples of 16. Streamed through L2.
@@ -200,7 +218,8 @@ LADDER_DEVICE void copy_bulk(u32 shared, const void* global, u32 bytes, u32 barr
   u64 policy;
   asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(shared),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
+          "r"(shared),
       "l"(global), "r"(bytes), "r"(barrier), "l"(policy)
       : "memory");
 }
@@ -213,16 +232,20 @@ LADDER_DEVICE void copy_bulk_keep(u32 shared, const void* global, u32 bytes, u32
 // A box of the tensor map at (column, row), zeros outside the tensor; the box's whole size counts on the barrier.
 LADDER_DEVICE void copy_tensor_2d(u32 shared, const TensorMap* map, u32 barrier, int column, int row) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(shared),
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(
+          shared),
       "l"(map), "r"(barrier), "r"(column), "r"(row)
       : "memory");
 }
-LADDER_DEVICE void prefetch_tensor_map(const TensorMap* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
+LADDER_DEVICE void prefetch_tensor_map(const TensorMap* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
 // Orders this thread's ordinary shared-memory accesses before later asynchronous ones (TMA, wgmma).
 LADDER_DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // --- warp group matrix, sm_90a --------------------------------------------------------------------------------------
-// The multiplying instruction itself depends on N and comes with the generated source: see schedules/matmul/wgmma_instruction.h.
+// The multiplying instruction itself depends on N and comes with the generated source: see
+// schedules/matmul/wgmma_instruction.h.
 LADDER_DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 LADDER_DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int kPending>
@@ -245,7 +268,8 @@ LADDER_DEVICE void launch_dependents() {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
-// Everything the kernels before wrote is visible after this. Weights, scales and zeros are constants and may be read earlier.
+// Everything the kernels before wrote is visible after this. Weights, scales and zeros are constants and may be read
+// earlier.
 LADDER_DEVICE void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");

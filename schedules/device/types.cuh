@@ -34,7 +34,8 @@ struct alignas(64) TensorMap {
 };
 
 // Arguments of every matmul kernel: Y[m, N] = X[m, K] * W[N, K]^T (+ bias). N and K are compile-time constants.
-// x is row-major, contiguous, 16-byte aligned; y likewise. 64 bytes, so that a kernel without tensor maps passes no more.
+// x is row-major, contiguous, 16-byte aligned; y likewise. 64 bytes, so that a kernel without tensor maps passes no
+// more.
 struct alignas(64) MatmulArguments {
   const void* x;
   const void* w;      // packed layout (quantised) or row-major N x K (dense)

@@ -1,5 +1,6 @@
-// One small kernel per primitive. The same text runs in the emulator and on a GPU, from the same inputs, and has to write
-// the same words. x and w are inputs, y the output, of 32-bit words; one block of 128 threads unless said otherwise.
+// One small kernel per primitive. The same text runs in the emulator and on a GPU, from the same inputs, and has to
+// write the same words. x and w are inputs, y the output, of 32-bit words; one block of 128 threads unless said
+// otherwise.
 #pragma once
 #include "schedules/device/decode.cuh"
 #include "schedules/device/pair_table.cuh"
@@ -121,7 +122,8 @@ LADDER_DEVICE void mma_kernel(const MatmulArguments& p) {
   const u32 a[4] = {v.x, v.y, v.z, v.w};
   float c[4] = {1, 2, 3, 4};
   for (int i = 0; i < 4; i++) {
-    mma_16816(T{}, c, a, load_global_u32(words(p.w) + (2 * t + i) % 256), load_global_u32(words(p.w) + (2 * t + 1 + i) % 256));
+    mma_16816(T{}, c, a, load_global_u32(words(p.w) + (2 * t + i) % 256),
+              load_global_u32(words(p.w) + (2 * t + 1 + i) % 256));
   }
   for (int i = 0; i < 4; i++) put(p, 4 * t + i, float_bits(c[i]));
 }
@@ -132,7 +134,8 @@ LADDER_DEVICE void copy_async_kernel(const MatmulArguments& p) {
   const u32 shared = dynamic_shared();
   for (u32 i = 0; i < 2; i++) {
     if (t < 64) copy_async_16(shared + 2048 * (i % 3) + 16 * t, words(p.x) + 256 * i + 4 * t, t % 3 == 0 ? 0 : 16);
-    if (t >= 64) copy_async_4(shared + 2048 * (i % 3) + 1024 + 4 * (t - 64), words(p.w) + 64 * i + t - 64, t % 3 ? 0 : 4);
+    if (t >= 64)
+      copy_async_4(shared + 2048 * (i % 3) + 1024 + 4 * (t - 64), words(p.w) + 64 * i + t - 64, t % 3 ? 0 : 4);
     copy_async_commit();
   }
   for (u32 i = 0; i < 2; i++) {

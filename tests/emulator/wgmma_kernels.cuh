@@ -1,5 +1,5 @@
-// The warp group matrix instruction with its operands from registers and from shared memory, four k16 steps in two groups.
-// x: 64 x 64 values, w: kN x 64 values, row-major. kN / 2 floats out a thread.
+// The warp group matrix instruction with its operands from registers and from shared memory, four k16 steps in two
+// groups. x: 64 x 64 values, w: kN x 64 values, row-major. kN / 2 floats out a thread.
 #pragma once
 #include "ladder/wgmma_instruction.cuh"
 #include "tests/emulator/primitive_kernels.cuh"
