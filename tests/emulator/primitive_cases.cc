@@ -141,7 +141,7 @@ std::vector<PrimitiveCase> PrimitiveCases() {
   cases.push_back(last);
   for (int swizzle : {0, 32, 64, 128}) {
     // 20 rows of 80 values, boxes of 24 rows starting above the first and ending right of the last column.
-    const int columns = swizzle == 0 ? 24 : swizzle / 2;
+    const int columns = swizzle == 0 ? 32 : swizzle / 2;
     PrimitiveCase c = Make(absl::StrCat("copy_tensor_", swizzle),
                            absl::StrCat("copy_tensor_kernel<", 12 * columns, ">(p)"), 20 * 40, 1, 12 * columns);
     c.capability = 90;
