@@ -15,6 +15,7 @@
 namespace ladder {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 TEST_F(ServicesTest, AFailureReportTakesTheKernelAway) {
@@ -173,7 +174,8 @@ TEST_F(ServicesTest, AShutdownEndsWatchesAndRefusesTunes) {
   std::thread shutdown([&] { host_->Shutdown(absl::Milliseconds(200)); });
   while (reader->Read(&progress)) {
   }
-  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  // Between two phases a tune sees that it was cancelled; inside one it sees its worker stop. Both say: try elsewhere.
+  EXPECT_THAT(reader->Finish().error_code(), AnyOf(grpc::StatusCode::CANCELLED, grpc::StatusCode::UNAVAILABLE));
   shutdown.join();
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
   pb::WatchEvent event;
