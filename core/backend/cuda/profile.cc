@@ -56,6 +56,7 @@ absl::StatusOr<std::vector<Measurement>> ProfileKernels(const Workload& workload
   LADDER_RETURN_IF_ERROR(data.PrepareWorkspace(workspace_bytes));
   LADDER_RETURN_IF_ERROR(data.PrepareCopies(RotateBytes(policy, bench.target), kMostCopies));
   std::vector<EnqueueCall> calls;
+  calls.reserve(loaded.size());
   for (const LoadedKernel& kernel : loaded) {
     calls.push_back([&workload, &data, &kernel](int index, const Stream& stream) {
       return kernel.Enqueue(workload.op, workload.m, data.x(), data.weight(index % data.copies()), data.y(),
@@ -95,6 +96,7 @@ absl::StatusOr<Measurement> ProfileCublas(const CublasLt& library, CublasType ty
   int best = usable.front();
   if (usable.size() > 1) {
     std::vector<EnqueueCall> calls;
+    calls.reserve(usable.size());
     for (const int algorithm : usable) calls.push_back(call(algorithm));
     LADDER_ASSIGN_OR_RETURN(const std::vector<Measurement> quick,
                             TimeInterleaved(calls, copies, kQuick, bench.uuid, bench.stream));
