@@ -24,19 +24,20 @@ constexpr int64_t kFlagBytes = 16;
 constexpr int64_t kSeparateSumsBytes = 40 * 1024;
 constexpr int64_t kMaxCounters = kCounterBytes / 4;
 
-// The model of Predict, fitted on traces of 1,270 candidates on an H200 (int4 and nf4, 136 x 344 to 8192 x 28672, 1
-// to 16 rows): a block's dependent chain against what the blocks of a multiprocessor, and of the machine, share.
-constexpr double kRoundUs = 0.5;         // a warp waits for memory once per refill of its loads ...
-constexpr double kTurnUs = 0.165;        // ... and a little for each of the others
-constexpr double kStepCycles = 87;       // ldmatrix and mma of a k16 step, end to end
-constexpr double kLoneWarpCycles = 0.9;  // per instruction of a warp that has its scheduler to itself
-constexpr double kPairTableUs = 102;     // to build it, by one thread
-constexpr double kWarpSumUs = 0.06;      // reducing the sums of the warps along K: each warp ...
-constexpr double kRowSumUs = 0.03;       // ... and each activation row of a row tile
-constexpr double kSplitUs = 0.8;         // parts through the cache, counter ...
-constexpr double kSplitSumUs = 0.065;    // ... and each number that a thread reads again
-constexpr double kRunBytes = 210;        // of memory's time lost between runs of consecutive weight bytes
-constexpr double kOverlap = 2.27;        // norm of the limits: 1 would add them, infinity take the greatest
+// The model of Predict, fitted on traces of 1,385 candidates on an H200 (int4 and nf4 in groups of 128, 1024 x 8192 to
+// 8192 x 28672, 1 to 16 rows): a block's dependent chain against what the blocks of a multiprocessor, and of the
+// machine, share.
+constexpr double kRoundUs = 0.635;        // a warp waits for memory once per refill of its loads ...
+constexpr double kTurnUs = 0.19;          // ... and a little for each of the others
+constexpr double kStepCycles = 137;       // ldmatrix and mma of a k16 step, end to end
+constexpr double kLoneWarpCycles = 1.28;  // per instruction of a warp that has its scheduler to itself
+constexpr double kPairTableUs = 54;       // to build it, by one thread
+constexpr double kWarpSumUs = 0.03;       // reducing the sums of the warps along K: each warp ...
+constexpr double kRowSumUs = 0.061;       // ... and each activation row of a row tile
+constexpr double kSplitUs = 1.2;          // parts through the cache, counter ...
+constexpr double kSplitSumUs = 0.031;     // ... and each number that a thread reads again
+constexpr double kCacheRate = 2.3;        // of the caches that all blocks read x from, over device memory's
+constexpr double kOverlap = 3.14;         // norm of the limits: 1 would add them, infinity take the greatest
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -201,7 +202,7 @@ class DecodeSchedule final : public Schedule {
     const double rounds = std::ceil(turns / static_cast<double>(plan.loads));
     const double turn_cycles = steps * (kStepCycles + row_tiles * instructions * kLoneWarpCycles);
     const double x_bytes = static_cast<double>(m * plan.units_per_split * plan.unit * 128);
-    const double staging = MemoryUs(limits, x_bytes * processors);
+    const double staging = MemoryUs(limits, x_bytes * processors) / kCacheRate;
     const double table = plan.pair_table != 0 ? kPairTableUs / static_cast<double>(plan.threads) : 0;
     const double sums = kWarpSumUs * static_cast<double>(plan.warps) + kRowSumUs * static_cast<double>(m) * row_tiles;
     const double block = staging + table + rounds * kRoundUs + (turns - rounds) * kTurnUs +
@@ -215,10 +216,8 @@ class DecodeSchedule final : public Schedule {
     const double integer = share * IntegerUs(limits, fragments * (decode.integer + scaling * 4 + 1));
     const double shared = share * SharedUs(limits, fragments * (decode.wavefronts + 2 * tokens / row_tiles));
 
-    // What the machine shares. Runs of 512 bytes a row tile: the shorter, the less of memory's rate.
-    const double run = static_cast<double>(512 * plan.row_tiles * plan.row_warps);
-    const double memory =
-        MemoryUs(limits, static_cast<double>(WeightBytes(op) + ActivationBytes(op, m))) * (1 + kRunBytes / run);
+    // What the machine shares.
+    const double memory = MemoryUs(limits, static_cast<double>(WeightBytes(op) + ActivationBytes(op, m)));
 
     const double stream = Overlap({chains, issue, integer, shared, memory}, kOverlap);
     double splits = 0;

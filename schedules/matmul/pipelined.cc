@@ -247,7 +247,7 @@ double PipelinedSchedule::Predict(const NormalizedOperator& op, int64_t m, const
       WaveQuantisation(blocks, processors * fitting) * (blocks < processors ? processors / blocks : 1);
   const double stream = std::max({compute * quantisation, memory, cache}) + 0.15 * std::min(compute, memory);
   const double start = 1.2 + 0.25 * static_cast<double>(plan.depth_warps - 1) + (plan.pair_table != 0 ? 0.3 : 0) +
-                       (plan.splits > 1 ? 1.0 + 0.05 * splits : 0);
+                       (plan.splits > 1 ? 0.4 * splits : 0);
   return launches * (limits.launch_us + start + stream);
 }
 
