@@ -1,8 +1,7 @@
 // ladderd: the composition root of the daemon.
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>

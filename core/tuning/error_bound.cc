@@ -13,8 +13,8 @@ namespace {
 // fluctuation. Group scales on fp32 partial sums (at most one rounding per 16 columns) and reductions across warps and
 // splits (at most 64) come on top, each 2^-24.
 double Gamma(int64_t k) {
-  const double steps = static_cast<double>((k + 15) / 16);
-  return (4 * steps + 0.5 * steps + 64) * std::ldexp(1.0, -23);
+  const int64_t steps = (k + 15) / 16;
+  return (4.5 * static_cast<double>(steps) + 64) * std::ldexp(1.0, -23);
 }
 
 // A decode is exact for integers (with integer zeros), and rounded once to the compute type for tables and for zeros

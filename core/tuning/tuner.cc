@@ -204,6 +204,7 @@ absl::Status Tuner::Final() {
   Report(TuningPhase::kFinal, 0, static_cast<int>(count));
   const absl::Time begin = absl::Now();
   std::vector<KernelBinary> binaries;
+  binaries.reserve(count);
   for (size_t i : finalists) binaries.push_back(trials_[i].binary());
   const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, binaries, ProfilePolicy{});
   trace_.profile_ms += MillisecondsSince(begin);

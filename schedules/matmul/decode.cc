@@ -211,7 +211,8 @@ class DecodeSchedule final : public Schedule {
     const double chains = block * std::ceil(blocks / places);
 
     // What all warps of a multiprocessor share.
-    const double fragments = static_cast<double>(plan.tiles * plan.block_rows / 16 * plan.units) * steps;
+    const int64_t row_tiles_in_all = plan.tiles * (plan.block_rows / 16);
+    const double fragments = static_cast<double>(row_tiles_in_all * plan.units) * steps;
     const double issue = share * IssueUs(limits, fragments * instructions);
     const double integer = share * IntegerUs(limits, fragments * (decode.integer + scaling * 4 + 1));
     const double shared = share * SharedUs(limits, fragments * (decode.wavefronts + 2 * tokens / row_tiles));

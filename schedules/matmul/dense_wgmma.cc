@@ -139,7 +139,8 @@ class DenseWgmmaSchedule final : public Schedule {
 
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
-    const double rounds = static_cast<double>((items + places - 1) / places);
+    const int64_t whole_rounds = (items + places - 1) / places;
+    const double rounds = static_cast<double>(whole_rounds);
     double finish = 900.0 + 6.0 * shape.tokens * shape.row_tiles;  // turning and storing a tile
     if (shape.splits > 1) {
       const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;

@@ -184,7 +184,8 @@ class WgmmaSchedule final : public Schedule {
 
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
-    const double rounds = static_cast<double>((items + places - 1) / places);
+    const int64_t whole_rounds = (items + places - 1) / places;
+    const double rounds = static_cast<double>(whole_rounds);
     const double stages = static_cast<double>(KBlocks(op)) / shape.splits;
     const double us = rounds * stages / clock;  // per cycle of a stage
     // Too few blocks leave memory idle; within a block the stages in flight are enough.

@@ -62,8 +62,9 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
                                     pb::ExplainResponse* response) override {
     return AnswerOn(serving_.quick, context, [this, request, response] {
       absl::StatusOr<pb::ExplainResponse> explained = ladder::Explain(serving_, *request);
-      if (explained.ok()) *response = *std::move(explained);
-      return explained.status();
+      if (!explained.ok()) return explained.status();
+      *response = *std::move(explained);
+      return absl::OkStatus();
     });
   }
 

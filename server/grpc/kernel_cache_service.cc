@@ -91,8 +91,9 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
     }
     return AnswerOn(serving_.quick, context, [this, request, response] {
       absl::StatusOr<pb::LookupResponse> made = LookUpOrMake(serving_, *request);
-      if (made.ok()) *response = *std::move(made);
-      return made.status();
+      if (!made.ok()) return made.status();
+      *response = *std::move(made);
+      return absl::OkStatus();
     });
   }
 

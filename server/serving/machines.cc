@@ -54,8 +54,8 @@ class Machines::PassiveCompiler final : public Compiler {
   }
 };
 
-Machines::Machines(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, std::vector<Device*> devices,
-                   std::string no_gpu)
+Machines::Machines(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler,
+                   const std::vector<Device*>& devices, std::string no_gpu)
     : no_gpu_(std::move(no_gpu)),
       passive_compiler_(std::make_unique<PassiveCompiler>()),
       lookup_(catalog, store, *passive_compiler_, nullptr),

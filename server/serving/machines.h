@@ -26,7 +26,7 @@ struct Place {
 class Machines {
  public:
   // `no_gpu`: told when `devices` is empty.
-  Machines(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, std::vector<Device*> devices,
+  Machines(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, const std::vector<Device*>& devices,
            std::string no_gpu);
   ~Machines();
 
