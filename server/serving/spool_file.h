@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/storage/spool.h"
 
 namespace ladder {
 
@@ -16,9 +18,6 @@ class SpoolFile {
  public:
   // In `folder`, which has room for a cache. ResourceExhausted or FailedPrecondition naming it otherwise.
   static absl::StatusOr<std::unique_ptr<SpoolFile>> Make(const std::string& folder);
-  ~SpoolFile();
-  SpoolFile(const SpoolFile&) = delete;
-  SpoolFile& operator=(const SpoolFile&) = delete;
 
   absl::Status Write(absl::string_view bytes);
   // At most `limit` of the bytes not read yet; empty at the end.
@@ -26,9 +25,8 @@ class SpoolFile {
   int64_t size() const { return written_; }
 
  private:
-  SpoolFile(int fd, std::string folder) : fd_(fd), folder_(std::move(folder)) {}
-  int fd_;
-  std::string folder_;
+  explicit SpoolFile(std::unique_ptr<Spool> spool) : spool_(std::move(spool)) {}
+  std::unique_ptr<Spool> spool_;
   int64_t written_ = 0;
   int64_t read_ = 0;
 };

@@ -12,7 +12,7 @@
 namespace ladder {
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Create(const std::string& folder) {
-  std::string name = absl::StrCat(folder, "/import-XXXXXX");
+  std::string name = absl::StrCat(folder, "/spool-XXXXXX");
   const int descriptor = mkostemp(name.data(), O_CLOEXEC);
   if (descriptor < 0) {
     return absl::FailedPreconditionError(
@@ -30,7 +30,7 @@ absl::StatusOr<Spool::Piece> Spool::Append(absl::string_view bytes) {
     const ssize_t written = pwrite(descriptor_, bytes.data(), bytes.size(), size_);
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
-      return absl::ResourceExhaustedError(absl::StrCat("the import cannot be unpacked in ", folder_, ": ",
+      return absl::ResourceExhaustedError(absl::StrCat("a temporary file in ", folder_, " cannot be written: ",
                                                        std::strerror(errno), "; free some space and try again"));
     }
     size_ += written;
@@ -46,8 +46,10 @@ absl::StatusOr<std::string> Spool::Read(const Piece& piece) const {
     const ssize_t got =
         pread(descriptor_, bytes.data() + done, static_cast<size_t>(piece.size - done), piece.offset + done);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0)
-      return absl::UnavailableError("the unpacked import cannot be read back: check the disk and try again");
+    if (got <= 0) {
+      return absl::UnavailableError(
+          absl::StrCat("a temporary file in ", folder_, " cannot be read back: check the disk and try again"));
+    }
     done += got;
   }
   return bytes;
