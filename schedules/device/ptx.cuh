@@ -240,6 +240,35 @@ LADDER_DEVICE void copy_tensor_2d(u32 shared, const TensorMap* map, u32 barrier,
 LADDER_DEVICE void prefetch_tensor_map(const TensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
+// --- clusters, sm_90: blocks that run together and read each other's shared memory -----------------------------------
+// This block's number within its cluster.
+LADDER_DEVICE u32 cluster_rank() {
+  u32 r;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
+  return r;
+}
+// A barrier among all threads of the cluster that have not returned, in two halves: what a thread wrote before it
+// arrived is seen by every thread after its wait. Also needed before a block returns whose memory others read.
+LADDER_DEVICE void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
+LADDER_DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+// What lies at this shared address in block `rank` of the cluster.
+LADDER_DEVICE Vec4 load_cluster_v4(u32 a, u32 rank) {
+  Vec4 v;
+  asm volatile(
+      "{\n.reg .u32 there;\nmapa.shared::cluster.u32 there, %4, %5;\n"
+      "ld.shared::cluster.v4.u32 {%0, %1, %2, %3}, [there];\n}"
+      : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+      : "r"(a), "r"(rank));
+  return v;
+}
+LADDER_DEVICE float load_cluster_f32(u32 a, u32 rank) {
+  float v;
+  asm volatile("{\n.reg .u32 there;\nmapa.shared::cluster.u32 there, %1, %2;\nld.shared::cluster.f32 %0, [there];\n}"
+               : "=f"(v)
+               : "r"(a), "r"(rank));
+  return v;
+}
+
 // Orders this thread's ordinary shared-memory accesses before later asynchronous ones (TMA, wgmma).
 LADDER_DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 

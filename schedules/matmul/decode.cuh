@@ -11,7 +11,8 @@
 //   D  lane t holds weight rows t/4 (+8), activation rows 2(t%4) + {0, 1} (+8 for the second tile).
 // Scales multiply fp32 partial sums at the end of each group (of each segment, the part of a group inside a unit), or
 // the finished sum when there is one per channel; rescaled zeros need them in the weights. Warps of a row group reduce
-// through shared memory in a fixed order, blocks of a tile through the workspace (split_k.cuh).
+// through shared memory in a fixed order, blocks of a tile through the workspace or, as a
+// cluster, through each other's shared memory (split_k.cuh).
 #pragma once
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/scales.cuh"
@@ -31,6 +32,7 @@ struct DecodeKernel {
   static constexpr int kRows = Config::kRows, kRowTiles = Config::kRowTiles, kRowWarps = Config::kRowWarps;
   static constexpr int kWarps = Config::kWarps, kUnit = Config::kUnit, kLoads = Config::kLoads;
   static constexpr int kSplits = Config::kSplits;
+  static constexpr bool kCluster = Config::kCluster != 0;  // the splits of a tile are the blocks of a cluster
   static constexpr bool kPairTable = Config::kPairTable != 0;
   static constexpr int kThreads = 32 * kWarps * kRowWarps;
   static constexpr int kBlockRows = 16 * kRowTiles * kRowWarps;
@@ -252,11 +254,26 @@ struct DecodeKernel {
       for (int w = 0; w < kWarps; w++) value += load_shared_f32(sums + ((w * kRows + token) * kSumStride + row) * 4);
       if constexpr (kSplits == 1) {
         finish(p, token, tile * kBlockRows + row, value);
+      } else if constexpr (kCluster) {
+        store_shared_f32(sums + (token * kSumStride + row) * 4, value);  // read by this thread only, so far
       } else {
         store_global_f32(partials + (split * (kRows * kBlockRows) + i) * 4, value);
       }
     }
-    if constexpr (kSplits > 1) {
+    if constexpr (kCluster) {
+      // Every block adds up its share of the outputs.
+      cluster_sync();
+      const int outputs = p.m * kBlockRows;
+#pragma unroll 1
+      for (int i = outputs * split / kSplits + thread_id(); i < outputs * (split + 1) / kSplits; i += kThreads) {
+        const u32 at = sums + (i / kBlockRows * kSumStride + i % kBlockRows) * 4;
+        float value = 0;
+#pragma unroll
+        for (int s = 0; s < kSplits; s++) value += load_cluster_f32(at, s);
+        finish(p, i / kBlockRows, tile * kBlockRows + i % kBlockRows, value);
+      }
+      cluster_sync();
+    } else if constexpr (kSplits > 1) {
       if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
 #pragma unroll 1
       for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {

@@ -46,7 +46,10 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
   if (FitStages(shape, target.limits, StageBytes(shape), OtherBytes(op, shape), shape.stages, shape.stages) == 0) {
     return bad("needs more shared memory than a block has");
   }
-  if (shape.splits > 1 && kCounterBytes / 4 < shape.TilesOfN(op) * shape.groups) {
+  if (shape.cluster > 1 && PartialBytes(shape) > shape.stages * StageBytes(shape)) {
+    return bad("the ring does not hold the partial sums");
+  }
+  if (shape.splits > 1 && shape.cluster == 1 && kCounterBytes / 4 < shape.TilesOfN(op) * shape.groups) {
     return bad("N needs more counters than there are");
   }
   return absl::OkStatus();
@@ -55,7 +58,7 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
 class DenseWgmmaSchedule final : public Schedule {
  public:
   absl::string_view name() const override { return "dense_wgmma"; }
-  int revision() const override { return 1; }
+  int revision() const override { return 2; }
 
   absl::Status Supports(const NormalizedOperator& op, int64_t /*m*/, const Target& target) const override {
     if (!target.has_wgmma()) {
@@ -82,8 +85,14 @@ class DenseWgmmaSchedule final : public Schedule {
         const int64_t tiles_m = shape.TilesOfM(m);
         shape.stages = most;
         shape.raster = RasterFor(tiles_m, places, tokens, static_cast<double>(shape.rows()));
-        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) {
+        std::vector<std::pair<int, int>> choices;  // splits, cluster
+        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) choices.emplace_back(splits, 1);
+        for (const int cluster : ClusterChoices(tiles, target.limits, blocks, KBlocks(op))) {
+          choices.emplace_back(cluster, cluster);
+        }
+        for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
+          shape.cluster = cluster;
           Candidate candidate{.schedule = std::string(name()), .parameters = ShapeParameters(shape)};
           WarpGroupShape again;
           if (Read(op, candidate, target, again).ok()) candidates.push_back(std::move(candidate));
@@ -138,11 +147,13 @@ class DenseWgmmaSchedule final : public Schedule {
     const double stage = std::max({tensor, chain, cache}) + 0.1 * std::min(tensor, cache);
 
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
-    const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
+    const int64_t places = Places(limits, shape.blocks, shape.cluster);
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);
     double finish = 900.0 + 6.0 * shape.tokens * shape.row_tiles;  // turning and storing a tile
-    if (shape.splits > 1) {
+    if (shape.cluster > 1) {
+      finish += 1200 + 2.0 * static_cast<double>(PartialBytes(shape)) / 64;
+    } else if (shape.splits > 1) {
       const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;
       finish += 1500 + part * (1 + shape.splits) / 48;
     }

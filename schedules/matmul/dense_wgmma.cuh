@@ -53,6 +53,7 @@ LADDER_DEVICE void dense_wgmma_produce(const MatmulTmaArguments& arguments, u32 
   RingPosition<Config::kStages> ring;
   for (u32 index = block_id(); index < walk.items; index += block_count()) {
     const WorkItem work = walk.item(index);
+    if (index != block_id()) await_ring<Config>();
 #pragma unroll 1
     for (int block = work.k_begin; block < work.k_end; block++) {
       if (early > 0) {
@@ -111,7 +112,7 @@ LADDER_DEVICE void dense_wgmma_multiply(const MatmulArguments& arguments, u32 ba
     for (int t = 0; t < kRowTiles; t++) wgmma_settle(acc[t]);
     if (lane_id() == 0) barrier_arrive(previous_empty);
     finish_item<Config>(acc, arguments, work, group,
-                        base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
+                        base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal, base);
   }
 }
 

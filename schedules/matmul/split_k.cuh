@@ -26,4 +26,11 @@ LADDER_DEVICE bool last_to_arrive(void* workspace, u32 tile, u32 splits, u32 fla
   return load_shared_u32(flag) == splits;
 }
 
+// The splits of a tile as blocks of one cluster: what is written to shared memory before is seen by all blocks after.
+// Needed once before others' sums are read, and once before a block's own may go.
+LADDER_DEVICE void cluster_sync() {
+  cluster_arrive();
+  cluster_wait();
+}
+
 }  // namespace ladder

@@ -38,17 +38,21 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape) {
   status.Update(ReadParameter(candidate, "row_tiles", 1, 2, shape.row_tiles));
   status.Update(ReadParameter(candidate, "stages", 2, 16, shape.stages));
   status.Update(ReadParameter(candidate, "splits", 1, 16, shape.splits));
+  status.Update(ReadParameter(candidate, "cluster", 1, 8, shape.cluster));
   status.Update(ReadParameter(candidate, "raster", 1, 64, shape.raster));
   status.Update(ReadParameter(candidate, "blocks", 1, 2, shape.blocks));
   if (status.ok() && shape.tokens % 8 != 0) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": tokens must be a multiple of 8"));
+  }
+  if (status.ok() && shape.cluster != 1 && shape.cluster != shape.splits) {
+    return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": cluster must be 1 or the splits"));
   }
   return status;
 }
 
 std::vector<std::pair<std::string, int64_t>> ShapeParameters(const WarpGroupShape& shape) {
   return {{"tokens", shape.tokens}, {"groups", shape.groups}, {"row_tiles", shape.row_tiles}, {"stages", shape.stages},
-          {"splits", shape.splits}, {"raster", shape.raster}, {"blocks", shape.blocks}};
+          {"splits", shape.splits}, {"cluster", shape.cluster}, {"raster", shape.raster}, {"blocks", shape.blocks}};
 }
 
 std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupShape& shape,
@@ -56,7 +60,8 @@ std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupSh
   const RegisterBudget budget = BudgetFor(shape, limits);
   return {{"kTokens", shape.tokens},       {"kMathGroups", shape.groups},
           {"kRowTiles", shape.row_tiles},  {"kStages", shape.stages},
-          {"kSplits", shape.splits},       {"kRaster", shape.raster},
+          {"kSplits", shape.splits},       {"kCluster", shape.cluster},
+          {"kRaster", shape.raster},
           {"kMathRegisters", budget.math}, {"kProducerRegisters", budget.producer}};
 }
 
@@ -121,6 +126,27 @@ std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks) {
   return choices;
 }
 
+int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster) {
+  // Pairs fit everywhere: multiprocessors come in pairs (TPC).
+  const int64_t together = cluster <= 2 || limits.multiprocessors < 16 ? cluster : 16;
+  return limits.multiprocessors / together * together / cluster * cluster * blocks_per_multiprocessor;
+}
+
+int64_t PartialBytes(const WarpGroupShape& shape) { return shape.rows() * shape.tokens * 4; }
+
+std::vector<int> ClusterChoices(int64_t tiles, const DeviceLimits& limits, int blocks, int64_t k_blocks) {
+  std::vector<std::pair<double, int>> ranked;
+  for (const int cluster : {2, 4, 8}) {
+    const int64_t places = Places(limits, blocks, cluster);
+    if (k_blocks / cluster < 4 || tiles * cluster > places) break;
+    ranked.emplace_back(0.01 * cluster - WaveEfficiency(tiles * cluster, places), cluster);
+  }
+  std::sort(ranked.begin(), ranked.end());
+  std::vector<int> choices;
+  for (size_t i = 0; i < ranked.size() && i < 2; ++i) choices.push_back(ranked[i].second);
+  return choices;
+}
+
 int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes) {
   int best = 1;
   double least = 0;
@@ -143,9 +169,10 @@ LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& s
   launch.shared_bytes = shared_bytes;
   launch.m_tile = shape.tokens;
   launch.blocks_per_m_tile = shape.TilesOfN(op) * shape.splits;
-  launch.max_blocks = int64_t{limits.multiprocessors} * shape.blocks;
+  launch.cluster = shape.cluster;
+  launch.max_blocks = Places(limits, shape.blocks, shape.cluster);
   int64_t tiles_m = std::min((kMaxDimension + shape.tokens - 1) / shape.tokens, kMostItems / launch.blocks_per_m_tile);
-  if (shape.splits > 1) {
+  if (shape.splits > 1 && shape.cluster == 1) {
     // A counter of 4 bytes per output tile and math group.
     tiles_m = std::min(tiles_m, kCounterBytes / 4 / (shape.TilesOfN(op) * shape.groups));
     launch.workspace_bytes_per_m_tile = launch.blocks_per_m_tile * shape.rows() * shape.tokens * 4;

@@ -24,6 +24,7 @@ struct WarpGroupShape {
   int row_tiles = 0;  // of 64 rows of W, per math group
   int stages = 0;
   int splits = 1;  // of K
+  int cluster = 1;  // blocks of a cluster: 1, or `splits`, whose sums then meet in shared memory and not in the workspace
   int raster = 8;  // token tiles per band
   int blocks = 1;  // per multiprocessor
 
@@ -71,6 +72,15 @@ std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks);
 // Token tiles per band that let `places` blocks read the fewest bytes: a column of X costs x_bytes per token tile, one
 // of W w_bytes per row tile.
 int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes);
+
+// Blocks of a cluster worth trying as splits of K: 2, 4 or 8 where they fill one round of places, fullest first, each
+// split keeping at least four k blocks.
+std::vector<int> ClusterChoices(int64_t tiles, const DeviceLimits& limits, int blocks, int64_t k_blocks);
+// Blocks that run at the same time. A cluster stays within a group of 16 multiprocessors or a few more (GPC), so what
+// divides 16 badly or leaves a rest is lost.
+int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster);
+// Bytes of a block's partial sums, which its ring of stages must hold where splits form a cluster.
+int64_t PartialBytes(const WarpGroupShape& shape);
 
 // Share of the places' time spent on whole items: items over (rounds * places).
 double WaveEfficiency(int64_t items, int64_t places);

@@ -16,6 +16,7 @@ namespace ladder {
 namespace {
 
 constexpr int64_t kBlock = 64;  // columns of K in a stage
+constexpr int64_t kPairTableBytes = 32 * 1024;
 constexpr size_t kMostCandidates = 60;
 
 // The model of Predict, in cycles where not said otherwise; fitted on traces of 2,400 candidates on an H200 (int4 and
@@ -30,6 +31,8 @@ constexpr double kStepInstructions = 27;  // around the decode of four k16 steps
 constexpr double kTokenCycles = 11;       // turning and storing a token of an output tile
 constexpr double kSplitCycles = 3800;     // a part through the cache, the counter, waiting for the others
 constexpr double kSplitBytesPerCycle = 55;
+constexpr double kClusterCycles = 1200;  // two barriers of the cluster
+constexpr double kClusterBytesPerCycle = 64;
 constexpr double kCacheRate = 2.5;  // of the L2 cache, many blocks reading the same, over device memory's
 constexpr double kOverlap = 3;      // norm of the limits: 1 would add them, infinity take the greatest
 
@@ -66,6 +69,7 @@ struct Parameters {
   WarpGroupShape shape;
   int steps = 1;  // k16 steps decoded and multiplied together
   bool scale_in_weights = true;
+  bool pair_table = false;  // tables: lookup in shared memory, else byte permutes
 };
 
 // Accumulators, sums of the current group, and both sets of operand A.
@@ -87,14 +91,14 @@ int64_t StageBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
   return shape.tokens * kBlock * 2 + tiles * 2048 + tiles * FactorRows(op) * FactorBytes(op) + 16;
 }
 // The base is aligned to 1,024 bytes by hand.
-int64_t OtherBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
-  return StagingBytes(shape, op.out()) + 1024;
+int64_t OtherBytes(const NormalizedOperator& op, const Parameters& p) {
+  return StagingBytes(p.shape, op.out()) + (p.pair_table ? kPairTableBytes : 0) + 1024;
 }
 
 class WgmmaSchedule final : public Schedule {
  public:
   absl::string_view name() const override { return "wgmma"; }
-  int revision() const override { return 1; }
+  int revision() const override { return 2; }
 
   absl::Status Supports(const NormalizedOperator& op, int64_t /*m*/, const Target& target) const override {
     if (!target.has_wgmma()) {
@@ -121,8 +125,12 @@ class WgmmaSchedule final : public Schedule {
         p.shape.row_tiles = row_tiles;
         p.shape.blocks = blocks;
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
-        p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p.shape), 3, 8);
-        if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
+        for (const bool pair_table : {false, true}) {
+          if (pair_table && op.weight().element.kind != ElementKind::kTable) continue;
+          p.pair_table = pair_table;
+          p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3, 8);
+          if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
+        }
       }
     }
     return KeepFastest(*this, op, m, target, std::move(candidates),
@@ -134,7 +142,7 @@ class WgmmaSchedule final : public Schedule {
     Parameters p;
     if (absl::Status status = Read(op, candidate, target, p); !status.ok()) return status;
     LoweredKernel kernel;
-    const int64_t shared = OtherBytes(op, p.shape) + p.shape.stages * StageBytes(op, p.shape);
+    const int64_t shared = OtherBytes(op, p) + p.shape.stages * StageBytes(op, p.shape);
     kernel.launch = WarpGroupLaunch(op, p.shape, target.limits, shared);
     if (kernel.launch.max_m < 1) {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": N needs more counters than there are"));
@@ -152,6 +160,7 @@ class WgmmaSchedule final : public Schedule {
     text.parameters = ShapeConfig(p.shape, target.limits);
     text.parameters.emplace_back("kSteps", p.steps);
     text.parameters.emplace_back("kScaleInWeights", p.scale_in_weights ? 1 : 0);
+    text.parameters.emplace_back("kPairTable", p.pair_table ? 1 : 0);
     kernel.source.text = KernelText(op, text);
     kernel.source.extra_headers[kWgmmaInstructionHeader] =
         WgmmaInstructionHeader(WgmmaSource::kRegisters, op.compute(), p.shape.tokens);
@@ -170,7 +179,7 @@ class WgmmaSchedule final : public Schedule {
     // One stage on one multiprocessor, in cycles, by everything that may be its limit.
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * shape.tokens * kBlock * 2 / flops_per_cycle * shape.blocks;
-    const DecodeCost decode = FragmentDecodeCost(op, false, p.scale_in_weights);
+    const DecodeCost decode = FragmentDecodeCost(op, p.pair_table, p.scale_in_weights);
     const bool both = !p.scale_in_weights && op.weight().group != op.k();
     const double scaling = both ? shape.tokens / 2.0 * kBlock / static_cast<double>(op.weight().group) : 0;
     const double instructions = tiles * 4 * (4 * decode.instructions + scaling + kStepInstructions / shape.row_tiles);
@@ -183,7 +192,7 @@ class WgmmaSchedule final : public Schedule {
     const double cache = cache_bytes / (kCacheRate * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock);
 
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
-    const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
+    const int64_t places = Places(limits, shape.blocks, shape.cluster);
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);
     const double stages = static_cast<double>(KBlocks(op)) / shape.splits;
@@ -193,7 +202,11 @@ class WgmmaSchedule final : public Schedule {
                           std::min(1.0, static_cast<double>(items) / limits.multiprocessors);
     const double stream = Overlap({tensor * us, issue * us, integer * us, chain * us, cache * us, memory}, kOverlap);
     double finish = kTokenCycles * shape.tokens * shape.row_tiles;
-    if (shape.splits > 1) {
+    if (shape.cluster > 1) {
+      // Every block writes a part and reads as much.
+      finish += kClusterCycles + 2.0 * static_cast<double>(PartialBytes(shape)) / kClusterBytesPerCycle -
+                kTokenCycles * shape.tokens * shape.row_tiles * (1 - 1.0 / shape.cluster);
+    } else if (shape.splits > 1) {
       // Writing a part, and the last block reading all of them.
       const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;
       finish += kSplitCycles + part * (1 + shape.splits) / kSplitBytesPerCycle;
@@ -223,11 +236,18 @@ class WgmmaSchedule final : public Schedule {
         if (!Fits(op, p, target.limits)) continue;
         if (steps == 1 && kept > 0 && shape.tokens < 128) continue;  // short products hide too little
         if (++kept > 2) break;
-        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) {
+        std::vector<std::pair<int, int>> choices;  // splits, cluster
+        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) choices.emplace_back(splits, 1);
+        for (const int cluster : ClusterChoices(tiles, target.limits, shape.blocks, KBlocks(op))) {
+          choices.emplace_back(cluster, cluster);
+        }
+        for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
+          shape.cluster = cluster;
           Candidate candidate{.schedule = std::string(name()), .parameters = ShapeParameters(shape)};
           candidate.parameters.emplace_back("steps", steps);
           candidate.parameters.emplace_back("scale_in_weights", in_weights ? 1 : 0);
+          candidate.parameters.emplace_back("pair_table", p.pair_table ? 1 : 0);
           Parameters again;
           if (Read(op, candidate, target, again).ok()) candidates.push_back(std::move(candidate));
         }
@@ -239,11 +259,13 @@ class WgmmaSchedule final : public Schedule {
   absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, const Target& target,
                     Parameters& p) const {
     if (absl::Status status = ReadShape(candidate, p.shape); !status.ok()) return status;
-    int scale_in_weights = 0;
+    int scale_in_weights = 0, pair_table = 0;
     absl::Status status = ReadParameter(candidate, "steps", 1, 4, p.steps);
     status.Update(ReadParameter(candidate, "scale_in_weights", 0, 1, scale_in_weights));
+    status.Update(ReadParameter(candidate, "pair_table", 0, 1, pair_table));
     if (!status.ok()) return status;
     p.scale_in_weights = scale_in_weights != 0;
+    p.pair_table = pair_table != 0;
     const auto bad = [&](absl::string_view why) {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
     };
@@ -252,12 +274,17 @@ class WgmmaSchedule final : public Schedule {
     if (p.steps == 4 && KBlocks(op) % 2 != 0) return bad("steps=4 takes k blocks in pairs, and their number is odd");
     if (parts < p.shape.splits) return bad("fewer k blocks than splits");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
+    if (p.pair_table && op.weight().element.kind != ElementKind::kTable) return bad("pair_table needs table weights");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
-    if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p.shape), p.shape.stages,
+    if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), p.shape.stages,
                   p.shape.stages) == 0) {
       return bad("needs more shared memory than a block has");
     }
-    if (p.shape.splits > 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {
+    if (p.shape.cluster > 1 && PartialBytes(p.shape) > p.shape.stages * (p.shape.tokens * kBlock * 2 +
+                                                                         p.shape.groups * p.shape.row_tiles * 2048)) {
+      return bad("the ring does not hold the partial sums");
+    }
+    if (p.shape.splits > 1 && p.shape.cluster == 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {
       return bad("N needs more counters than there are");
     }
     return absl::OkStatus();

@@ -11,6 +11,8 @@
 //   w      one packed 64 x 64 block (2,048 bytes) per row tile; lane l of warp v reads bytes 16 * (32v + l), its four
 //   k16 steps scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch; zero
 //   likewise
+// Table weights are looked up in a pair table behind the stages (kPairTable), or by byte permutes. Permutes leave shared
+// memory alone but take three times the integer operations: they win where many tokens share a decode.
 // full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has
 // multiplied it.
 //
@@ -55,6 +57,8 @@ struct WgmmaPlan {
                                                                              : 128;
   static constexpr u32 kXBytes = Config::kTokens * 128;
   static constexpr u32 kWBytes = kTiles * 2048;
+  static_assert(Config::kCluster == 1 || PartialBytes<Config>::kTotal <= Config::kStages * (kXBytes + kWBytes),
+                "partial sums lie in the ring");
   static constexpr u32 kScaleBytes = kTiles * kFactorRows * kScaleRowBytes;
   static constexpr u32 kZeroBytes = kTiles * kFactorRows * kZeroRowBytes;
   // From the base, which is a multiple of 1,024. Every region is a multiple of 16 bytes.
@@ -62,7 +66,8 @@ struct WgmmaPlan {
   static constexpr u32 kScale = kW + Config::kStages * kWBytes;
   static constexpr u32 kZero = kScale + Config::kStages * kScaleBytes;
   static constexpr u32 kStaging = kZero + Config::kStages * kZeroBytes;
-  static constexpr u32 kFull = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
+  static constexpr u32 kTable = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
+  static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kPairTableBytes : 0);
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
   static constexpr u32 kEnd = kEmpty + Config::kStages * 8;  // WgmmaSharedBytes (wgmma.cc) computes the same
 
@@ -130,6 +135,7 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) 
   wait_for_previous();
   for (u32 index = block_id(); index < walk.items; index += block_count()) {
     const WorkItem work = walk.item(index);
+    if (index != block_id()) await_ring<Config>();
 #pragma unroll 1
     for (int block = work.k_begin; block < work.k_end; block++) {
       if (early > 0) {
@@ -157,6 +163,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   constexpr int kBlocksPerGroup = Plan::kOneFactor && Plan::kGroups > 1 ? Config::kGroup / 64 : 1;
   const u32 thread = thread_id() & 127;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
+  const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
   const typename Plan::Walk walk(arguments.m);
   RingPosition<Config::kStages> ring;
   wait_for_previous();  // y and the workspace may be in use until then
@@ -220,7 +227,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
                                          base + Plan::kZero + at * Plan::kZeroRowBytes, row, factors[t]);
               }
               const u32 word = step == 0 ? words[t].x : step == 1 ? words[t].y : step == 2 ? words[t].z : words[t].w;
-              decode_fragment<Config, (Config::kScaleInWeights != 0)>(word, factors[t], a[set][s][t]);
+              decode_fragment<Config, (Config::kScaleInWeights != 0)>(word, lane_table, factors[t], a[set][s][t]);
             }
           }
           if constexpr (Plan::kAtGroupEnds) {
@@ -287,12 +294,12 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       }
     }
     finish_item<Config>(acc, arguments, work, group,
-                        base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal);
+                        base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal, base);
   }
 }
 
-// Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kSplits, kRaster,
-// kMathRegisters and kProducerRegisters (0: leave them as launched).
+// Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kPairTable,
+// kSplits, kRaster, kMathRegisters and kProducerRegisters (0: leave them as launched).
 template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;
@@ -304,6 +311,9 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
       barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
     }
     barrier_init_fence();
+  }
+  if constexpr (Config::kPairTable != 0) {
+    build_pair_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * (Config::kMathGroups + 1));
   }
   block_sync();
   launch_dependents();

@@ -1,7 +1,7 @@
 // Packed 4-bit codes to the A fragment of one k16 step, with every zero mode, for kernels whose scales wait in shared
 // memory. Rows of a lane: index r = 0, 1 is row lane / 4 + 8r of the warp's 16.
 #pragma once
-#include "schedules/device/decode.cuh"
+#include "schedules/device/pair_table.cuh"
 
 namespace ladder {
 
@@ -67,11 +67,14 @@ LADDER_DEVICE u32 finish_pair_mixed(u32 pair, const RowFactors& factors, int r) 
 }
 
 // a = the fragment's weights: scaled and rounded once to the compute type (kScaled; rescale zeros are always so), or
-// without the scale, which then multiplies fp32 sums.
+// without the scale, which then multiplies fp32 sums. `lane_table`: the lane's column of the pair table, if there is
+// one.
 template <class Config, bool kScaled>
-LADDER_DEVICE void decode_fragment(u32 word, const RowFactors& factors, u32 (&a)[4]) {
+LADDER_DEVICE void decode_fragment(u32 word, u32 lane_table, const RowFactors& factors, u32 (&a)[4]) {
   using Compute = typename Config::Compute;
-  if constexpr (Config::Weight::kTable) {
+  if constexpr (Config::kPairTable != 0) {
+    decode_pair_table(word, lane_table, a);
+  } else if constexpr (Config::Weight::kTable) {
     decode_table4<typename Config::Weight>(word, a);
   } else if constexpr (Config::kZeros == Zeros::kQuantized) {
     decode_integer4<Compute>(word, factors.zero, a);

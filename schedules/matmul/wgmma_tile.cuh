@@ -64,8 +64,12 @@ struct TileWalk {
   }
 };
 
-// Named barriers 1 .. kMathGroups belong to the math groups, one each.
+// Named barriers 1 .. kMathGroups belong to the math groups, one each; the one after them to all of them.
 LADDER_DEVICE void math_group_sync(u32 group) { named_sync(1 + group, 128); }
+template <class Config>
+LADDER_DEVICE void math_groups_sync() {
+  named_sync(1 + Config::kMathGroups, 128 * Config::kMathGroups);
+}
 
 // Four sums of a row tile at a time: element i of quad j is acc[4j + i]. From this thread's registers:
 template <class Config>
@@ -188,6 +192,23 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
   }
 }
 
+// Four finished sums of a thread, tokens 8j + {0, 1} of rows `row` and row + 8, into the staging area.
+template <class Output>
+LADDER_DEVICE void stage_quad(u32 staging, int j, u32 row, const float (&sums)[4], float bias0, float bias1) {
+  using Shape = Staging<Output>;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const float value = sums[i] + (i < 2 ? bias0 : bias1);
+    const u32 address =
+        staging + (8 * j + 2 * (lane_id() & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
+    if constexpr (Shape::kBytes == 4) {
+      store_shared_f32(address, value);
+    } else {
+      store_shared_u16(address, output_bits(Output{}, value));
+    }
+  }
+}
+
 // y = sums + bias for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are 16
 // bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a loop:
 // were it not unrolled, the accumulators would move to memory.
@@ -207,17 +228,7 @@ LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& argumen
   for (int j = 0; j < kChunk / 8; j++) {
     float sums[4];
     source.quad(kFirst / 8 + j, sums);
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const float value = sums[i] + (i < 2 ? bias0 : bias1);
-      const u32 address =
-          staging + (8 * j + 2 * (thread & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
-      if constexpr (Shape::kBytes == 4) {
-        store_shared_f32(address, value);
-      } else {
-        store_shared_u16(address, output_bits(Output{}, value));
-      }
-    }
+    stage_quad<Output>(staging, j, row, sums, bias0, bias1);
   }
   math_group_sync(group);
   store_staged<Config, kChunk>(staging, arguments.y, first_token + kFirst, tokens < kChunk ? tokens : kChunk,
@@ -227,12 +238,88 @@ LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& argumen
   }
 }
 
-// The end of a work item: the split-K sum by the group that came last, and the store.
+// Split-K inside a cluster, whose blocks hold the splits of one tile: every block leaves its partial sums in shared
+// memory, as [row tile][quad][thread][4], and adds up and stores its share of the tokens from all of them, in the order
+// of the splits. No trip through global memory, no counter, and the blocks share the work.
+// `sums`: shared memory of PartialBytes<Config>, the ring of stages, of which nothing is used any more and into which
+// nothing is on its way.
+template <class Config>
+struct PartialBytes {
+  static constexpr u32 kTile = Config::kTokens / 8 * 128 * 16;
+  static constexpr u32 kTotal = kTile * Config::kRowTiles * Config::kMathGroups;
+};
+template <class Config>
+LADDER_DEVICE void share_in_cluster(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], u32 group, u32 sums) {
+  const u32 mine = sums + group * Config::kRowTiles * PartialBytes<Config>::kTile + (thread_id() & 127) * 16;
+  math_groups_sync<Config>();  // all groups have multiplied the last stage
+#pragma unroll
+  for (int t = 0; t < Config::kRowTiles; t++) {
+#pragma unroll
+    for (int j = 0; j < Config::kTokens / 8; j++) {
+      store_shared_v4(mine + t * PartialBytes<Config>::kTile + j * (128 * 16),
+                      Vec4{float_bits(acc[t][4 * j]), float_bits(acc[t][4 * j + 1]), float_bits(acc[t][4 * j + 2]),
+                           float_bits(acc[t][4 * j + 3])});
+    }
+  }
+  cluster_sync();
+}
+
+// The producer's part between two items: the sums of the first leave the ring at finish_item's second barrier.
+template <class Config>
+LADDER_DEVICE void await_ring() {
+  if constexpr (Config::kCluster > 1) {
+    cluster_sync();
+    cluster_sync();
+  }
+}
+
+// Adds up and stores this block's share of the tokens of one row tile. `parts`: the tile's partial sums, of this
+// thread.
+template <class Config>
+LADDER_DEVICE void store_share(u32 parts, const MatmulArguments& arguments, const WorkItem& work, int first_row,
+                               u32 group, u32 staging, float bias0, float bias1) {
+  using Output = typename Config::Output;
+  constexpr int kQuads = Config::kTokens / 8;
+  constexpr int kChunk = Staging<Output>::kChunk;
+  const u32 thread = thread_id() & 127;
+  const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
+  const int last = kQuads * (work.split + 1) / Config::kSplits;
+#pragma unroll 1
+  for (int first = kQuads * work.split / Config::kSplits; first < last; first += kChunk / 8) {
+    const int quads = last - first < kChunk / 8 ? last - first : kChunk / 8;
+    const int tokens = arguments.m - work.first_token - 8 * first;
+    if (tokens <= 0) return;  // the same in all threads
+    math_group_sync(group);   // the staging area has been read
+#pragma unroll 2
+    for (int j = 0; j < quads; j++) {
+      float total[4];
+#pragma unroll
+      for (int s = 0; s < Config::kSplits; s++) {
+        const Vec4 v = load_cluster_v4(parts + (first + j) * (128 * 16), s);
+        total[0] = s == 0 ? bits_float(v.x) : total[0] + bits_float(v.x);
+        total[1] = s == 0 ? bits_float(v.y) : total[1] + bits_float(v.y);
+        total[2] = s == 0 ? bits_float(v.z) : total[2] + bits_float(v.z);
+        total[3] = s == 0 ? bits_float(v.w) : total[3] + bits_float(v.w);
+      }
+      stage_quad<Output>(staging, j, row, total, bias0, bias1);
+    }
+    math_group_sync(group);
+    store_staged<Config, kChunk>(staging, arguments.y, work.first_token + 8 * first,
+                                 tokens < 8 * quads ? tokens : 8 * quads, first_row);
+  }
+}
+
+// The end of a work item: the split-K sum, by the group that came last or by the cluster together, and the store.
+// `ring`: see share_in_cluster.
 template <class Config>
 LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTokens / 2],
-                               const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 staging) {
+                               const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 staging,
+                               u32 ring) {
   u8* parts = nullptr;
-  if constexpr (Config::kSplits > 1) {
+  if constexpr (Config::kCluster > 1) {
+    static_assert(Config::kCluster == Config::kSplits, "a cluster holds the splits of a tile");
+    share_in_cluster<Config>(acc, group, ring);
+  } else if constexpr (Config::kSplits > 1) {
     if (!share_splits<Config>(acc, arguments, work, group, staging, parts)) return;
   }
 #pragma unroll
@@ -241,13 +328,20 @@ LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTo
     const int row = first_row + static_cast<int>((thread_id() & 127) / 32 * 16 + lane_id() / 4);
     const float bias0 = load_bias<Config>(arguments.bias, row);
     const float bias1 = load_bias<Config>(arguments.bias, row + 8);
-    if constexpr (Config::kSplits > 1) {
+    if constexpr (Config::kCluster > 1) {
+      const u32 tile = ring + (group * Config::kRowTiles + t) * PartialBytes<Config>::kTile;
+      store_share<Config>(tile + (thread_id() & 127) * 16, arguments, work, first_row, group, staging, bias0, bias1);
+    } else if constexpr (Config::kSplits > 1) {
       store_tile<Config, 0>(SplitSums<Config>{parts + t * SplitSums<Config>::kTileBytes}, arguments, work.first_token,
                             first_row, group, staging, bias0, bias1);
     } else {
       store_tile<Config, 0>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging, bias0,
                             bias1);
     }
+  }
+  if constexpr (Config::kCluster > 1) {
+    fence_async_proxy();  // the ring fills by TMA again
+    cluster_sync();
   }
 }
 

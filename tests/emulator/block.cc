@@ -11,8 +11,10 @@ Block::Block(const Launch& launch, Scheduler& scheduler, int slot)
       global_(launch, scheduler_),
       shared_(launch.shared_bytes, launch.threads, first_thread_, scheduler_) {}
 
-void Block::Start(int64_t id) {
+void Block::Start(int64_t id, Cluster& cluster) {
   id_ = id;
+  cluster_ = &cluster;
+  live_ = launch_.threads;
   global_.StartBlock();
   shared_.StartBlock();
   threads_.assign(launch_.threads, Thread{});

@@ -75,7 +75,19 @@ struct Warp {
   bool fenced = false;                                     // wgmma_fence since the last wait
 };
 
+// The barrier of blocks that run as a cluster, and the blocks, by rank.
+class Block;
+struct Cluster {
+  std::vector<Block*> blocks;
+  int live = 0;     // threads that have not returned
+  int arrived = 0;  // of them, at the barrier
+  uint32_t phase = 0;
+  std::vector<int> waiting;  // by the scheduler's count
+};
+
 struct Thread {
+  bool at_cluster_barrier = false;  // arrived and not yet waited
+  uint32_t cluster_phase = 0;
   std::vector<PendingCopy> open;                // cp.async, not committed yet
   std::deque<std::vector<PendingCopy>> groups;  // committed, oldest first
 };
@@ -84,8 +96,10 @@ class Block {
  public:
   // The block whose threads are the scheduler's from slot * threads on.
   Block(const Launch& launch, Scheduler& scheduler, int slot);
-  // Fresh shared memory and barriers, for the block of that number.
-  void Start(int64_t id);
+  // Fresh shared memory and barriers, for the block of that number, which belongs to `cluster`.
+  void Start(int64_t id, Cluster& cluster);
+  // The current thread returns.
+  void Exit();
   // What must not be left when the threads have returned; empty if nothing is.
   std::string Leftovers() const;
 
@@ -103,6 +117,10 @@ class Block {
   uint32_t Shuffle(uint32_t value, uint32_t lane, bool exclusive_or);
   bool ElectOne();
   void SetRegisters(int registers);
+  uint32_t ClusterRank() const { return static_cast<uint32_t>(id_ % launch_.cluster); }
+  void ClusterArrive();
+  void ClusterWait();
+  void LoadCluster(uint32_t address, uint32_t rank, uint32_t bytes, void* out);
 
   // copies.cc
   void CopyAsync(uint32_t shared, const void* global, uint32_t size, uint32_t bytes);
@@ -134,6 +152,7 @@ class Block {
   Warp& warp() { return warps_[thread() / 32]; }
 
   void ArriveAt(uint32_t id, uint32_t threads, bool wait, const char* operation);
+  void TryCompleteCluster();
   void Land(const PendingCopy& copy, bool ordinary);
   MBarrier& FindBarrier(uint32_t barrier, const char* operation);
   void IssueCopy(uint32_t barrier, const PendingCopy& copy, const char* operation);
@@ -147,6 +166,8 @@ class Block {
   GlobalMemory global_;
   SharedMemory shared_;
   int64_t id_ = 0;
+  Cluster* cluster_ = nullptr;
+  int live_ = 0;  // threads that have not returned
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
   std::vector<Rendezvous> warp_groups_;

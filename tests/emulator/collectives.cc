@@ -97,4 +97,47 @@ void Block::SetRegisters(int registers) {
   if (MeetWarp("setmaxnreg", registers, nullptr)) ReleaseWarp();
 }
 
+void Block::TryCompleteCluster() {
+  if (cluster_->arrived < cluster_->live) return;
+  cluster_->arrived = 0;
+  ++cluster_->phase;
+  for (int waiting : cluster_->waiting) scheduler_.Wake(waiting);
+  cluster_->waiting.clear();
+}
+
+void Block::ClusterArrive() {
+  Thread& own = threads_[thread()];
+  if (own.at_cluster_barrier) scheduler_.Fail("cluster_arrive: twice without a cluster_wait");
+  own.at_cluster_barrier = true;
+  own.cluster_phase = cluster_->phase;
+  ++cluster_->arrived;
+  TryCompleteCluster();
+}
+
+void Block::ClusterWait() {
+  Thread& own = threads_[thread()];
+  if (!own.at_cluster_barrier) scheduler_.Fail("cluster_wait: without a cluster_arrive");
+  own.at_cluster_barrier = false;
+  if (cluster_->phase != own.cluster_phase) return;
+  cluster_->waiting.push_back(scheduler_.current());
+  scheduler_.Suspend("cluster_wait");
+}
+
+void Block::LoadCluster(uint32_t address, uint32_t rank, uint32_t bytes, void* out) {
+  if (rank >= cluster_->blocks.size()) {
+    scheduler_.Fail("load_cluster: rank %u in a cluster of %zu", rank, cluster_->blocks.size());
+  }
+  Block& there = *cluster_->blocks[rank];
+  if (there.live_ == 0) scheduler_.Fail("load_cluster: block %u of the cluster has ended", rank);
+  there.shared_.Load(address, bytes, out, "load_cluster");
+}
+
+void Block::Exit() {
+  // The barrier counts threads that have not returned.
+  Thread& own = threads_[thread()];
+  if (own.at_cluster_barrier && own.cluster_phase == cluster_->phase) --cluster_->arrived;
+  --live_;
+  if (--cluster_->live > 0) TryCompleteCluster();
+}
+
 }  // namespace ladder::emulator

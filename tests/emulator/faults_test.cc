@@ -8,8 +8,10 @@ namespace ladder::emulator {
 namespace {
 
 // Runs `body` as a kernel of 128 threads with 8 KB of shared memory over 512 words of x, w and y. Empty: no fault.
-std::string FaultOf(const std::string& body, uint64_t seed = 0, bool wgmma = false) {
+std::string FaultOf(const std::string& body, uint64_t seed = 0, bool wgmma = false, int cluster = 1) {
   PrimitiveCase c;
+  c.blocks = cluster;
+  c.cluster = cluster;
   c.name = "fault";
   c.call = absl::StrCat("const u32 t = thread_id(); const u32 s = dynamic_shared(); ", body);
   c.wgmma = wgmma;
@@ -59,6 +61,21 @@ TEST(FaultsTest, BytesThatWereNotAnnounced) {
 TEST(FaultsTest, BarriersNobodyMadeOrThatWereOverwritten) {
   EXPECT_FAULT("barrier_wait(s, 0);", "no barrier at shared offset 0");
   EXPECT_FAULT("if (t == 0) { barrier_init(s, 1); store_shared_u32(s, 0); barrier_arrive(s); }", "overwritten");
+}
+
+TEST(FaultsTest, ClustersMeetBeforeTheyReadEachOther) {
+  EXPECT_FAULT("cluster_wait();", "without a cluster_arrive");
+  EXPECT_FAULT("cluster_arrive(); cluster_arrive();", "twice without a cluster_wait");
+  EXPECT_FAULT("load_cluster_f32(s, 1);", "rank 1 in a cluster of 1");
+  const std::string exchange = "store_shared_u32(s + 4 * t, t); cluster_arrive(); cluster_wait(); ";
+  const std::string read = "put(p, t, float_bits(load_cluster_f32(s + 4 * t, 1 - cluster_rank()))); ";
+  EXPECT_EQ(FaultOf(exchange + read + "cluster_arrive(); cluster_wait();", 1, false, 2), "");
+  // Without the second barrier a block may have ended when another reads it: some order of the threads shows it.
+  std::string fault;
+  for (uint64_t seed = 1; seed < 40 && fault.empty(); ++seed) fault = FaultOf(exchange + read, seed, false, 2);
+  EXPECT_THAT(fault, testing::HasSubstr("of the cluster has ended"));
+  // A thread that has returned is not waited for.
+  EXPECT_EQ(FaultOf("if (t >= 64) return; cluster_arrive(); cluster_wait();", 1, false, 2), "");
 }
 
 TEST(FaultsTest, Deadlocks) {

@@ -27,6 +27,7 @@ struct Buffer {
 struct Launch {
   int threads = 0;
   int64_t blocks = 1;
+  int cluster = 1;  // consecutive blocks that run together; divides `blocks`
   int64_t shared_bytes = 0;
   bool dependent_launch = false;
   std::vector<Buffer> buffers;

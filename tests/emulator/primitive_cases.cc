@@ -139,6 +139,12 @@ std::vector<PrimitiveCase> PrimitiveCases() {
   last.blocks = 5;
   last.workspace_words = 32 + 128 * 5;
   cases.push_back(last);
+  PrimitiveCase cluster = Make("cluster", "cluster_kernel(p)", 128 * 8, 1, 8 * 128 * 3);
+  cluster.blocks = 8;
+  cluster.cluster = 4;
+  cluster.capability = 90;
+  cluster.shared_bytes = 512;
+  cases.push_back(cluster);
   for (int swizzle : {0, 32, 64, 128}) {
     // 20 rows of 80 values, boxes of 24 rows starting above the first and ending right of the last column.
     const int columns = swizzle == 0 ? 32 : swizzle / 2;

@@ -23,6 +23,7 @@ struct PrimitiveCase {
   bool bf16 = false;
   int m = 0;
   int64_t blocks = 1;
+  int cluster = 1;
   int64_t workspace_words = 0;
   int64_t shared_bytes = 0;
   std::vector<uint32_t> x, w;

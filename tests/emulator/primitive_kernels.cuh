@@ -233,6 +233,21 @@ LADDER_DEVICE void last_arriver_kernel(const MatmulArguments& p) {
   if (t == 0) store_global_u32(p.workspace, 0);
 }
 
+// Clusters: every block reads what the others have written. 3 words out a thread: rank, a word of the next block, one
+// of the block after that.
+LADDER_DEVICE void cluster_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id(), s = dynamic_shared(), at = block_id() * 128 + t;
+  store_shared_u32(s + 4 * t, load_global_u32(words(p.x) + at));
+  cluster_arrive();
+  cluster_wait();
+  const Vec4 v = load_cluster_v4(s + t / 4 * 16, (cluster_rank() + 2) % 4);
+  put(p, 3 * at, cluster_rank());
+  put(p, 3 * at + 1, float_bits(load_cluster_f32(s + 4 * t, (cluster_rank() + 1) % 4)));
+  put(p, 3 * at + 2, t % 4 == 0 ? v.x : t % 4 == 1 ? v.y : t % 4 == 2 ? v.z : v.w);
+  cluster_arrive();  // nobody's memory goes away while others read it
+  cluster_wait();
+}
+
 // A K-major tile of `rows` x 64 values from row-major words into shared memory, swizzled as TMA would.
 LADDER_DEVICE void stage_tile(u32 shared, const void* from, int rows) {
   for (int i = thread_id(); i < rows * 8; i += 128) {

@@ -39,6 +39,13 @@ LADDER_DEVICE void StoreShared(u32 a, T v) {
   runtime->store_shared(a, sizeof(T), &v);
 }
 
+template <class T>
+LADDER_DEVICE T LoadCluster(u32 a, u32 rank) {
+  T v;
+  runtime->load_cluster(a, rank, sizeof(T), &v);
+  return v;
+}
+
 // Calls a kernel, whichever structure it takes by value.
 template <class Arguments>
 void Call(void (*kernel)(Arguments), const void* arguments) {
@@ -134,6 +141,13 @@ LADDER_DEVICE void copy_tensor_2d(u32 shared, const TensorMap* map, u32 barrier,
 }
 LADDER_DEVICE void prefetch_tensor_map(const TensorMap*) {}
 LADDER_DEVICE void fence_async_proxy() { emulator::runtime->fence_async_proxy(); }
+
+// --- clusters, sm_90
+LADDER_DEVICE u32 cluster_rank() { return emulator::runtime->cluster_rank(); }
+LADDER_DEVICE void cluster_arrive() { emulator::runtime->cluster_arrive(); }
+LADDER_DEVICE void cluster_wait() { emulator::runtime->cluster_wait(); }
+LADDER_DEVICE Vec4 load_cluster_v4(u32 a, u32 rank) { return emulator::LoadCluster<Vec4>(a, rank); }
+LADDER_DEVICE float load_cluster_f32(u32 a, u32 rank) { return emulator::LoadCluster<float>(a, rank); }
 
 // --- warp group matrix, sm_90a
 LADDER_DEVICE void wgmma_fence() { emulator::runtime->wgmma_fence(); }

@@ -71,6 +71,7 @@ void RunOnGpu(const PrimitiveCase& c, const std::string& arch, std::vector<uint3
   }
   cuda::LaunchShape shape;
   shape.grid = c.blocks;
+  shape.cluster = c.cluster;
   shape.threads = 128;
   shape.shared_bytes = c.shared_bytes;
   ASSERT_OK(cuda::Launch(function, shape, &arguments, stream));

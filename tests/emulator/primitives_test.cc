@@ -210,6 +210,17 @@ Words ExpectedArithmetic(const PrimitiveCase& c, bool bf16) {
   return y;
 }
 
+Words ExpectedCluster(const PrimitiveCase& c) {
+  Words y(c.y_words);
+  for (size_t i = 0; i < c.x.size(); ++i) {
+    const size_t t = i % 128, block = i / 128, first = block / 4 * 4, rank = block % 4;
+    y[3 * i] = static_cast<uint32_t>(rank);
+    y[3 * i + 1] = c.x[(first + (rank + 1) % 4) * 128 + t];
+    y[3 * i + 2] = c.x[(first + (rank + 2) % 4) * 128 + t];
+  }
+  return y;
+}
+
 Words Expected(const PrimitiveCase& c) {
   const bool bf16 = c.name.find("BF16") != std::string::npos;
   if (c.wgmma) return ExpectedWgmma(c);
@@ -225,6 +236,7 @@ Words Expected(const PrimitiveCase& c) {
   if (c.name == "copy_bulk") return c.x;
   if (c.name == "named_barrier") return ExpectedNamedBarrier(c);
   if (c.name == "last_arriver") return ExpectedLastArriver();
+  if (c.name == "cluster") return ExpectedCluster(c);
   if (c.tensor_map) return ExpectedTensor(c);
   ADD_FAILURE() << "no expectation for " << c.name;
   return {};

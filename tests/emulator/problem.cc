@@ -177,6 +177,7 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     Launch launch;
     launch.threads = spec.threads;
     launch.blocks = spec.Grid(rows);
+    launch.cluster = spec.cluster;
     launch.shared_bytes = spec.shared_bytes;
     launch.dependent_launch = spec.dependent_launch;
     launch.seed = seed;

@@ -45,6 +45,7 @@ inline absl::StatusOr<std::vector<uint32_t>> RunPrimitive(Compiler& compiler, co
   Launch launch;
   launch.threads = 128;
   launch.blocks = primitive.blocks;
+  launch.cluster = primitive.cluster;
   launch.shared_bytes = primitive.shared_bytes;
   launch.seed = seed;
   launch.buffers = {{"x", x.data(), x.size()},

@@ -99,6 +99,18 @@ constexpr RuntimeTable kTable = {
     .copy_tensor = [](unsigned shared, const void* map, unsigned barrier, int column,
                       int row) { Now()->CopyTensor(shared, map, barrier, column, row); },
     .fence_async_proxy = [] { Now()->shared().FenceAsyncProxy(); },
+    .cluster_rank = [] { return Now()->ClusterRank(); },
+    .cluster_arrive =
+        [] {
+          Now()->scheduler().MaybeYield();
+          Now()->ClusterArrive();
+        },
+    .cluster_wait = [] { Now()->ClusterWait(); },
+    .load_cluster =
+        [](unsigned address, unsigned rank, unsigned bytes, void* out) {
+          Now()->scheduler().MaybeYield();
+          Now()->LoadCluster(address, rank, bytes, out);
+        },
     .wgmma =
         [](int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
            unsigned long long b_descriptor, unsigned accumulate) {
@@ -145,8 +157,14 @@ absl::Status Execute(const Launch& launch, void (*call)(const void*), const void
   if (launch.threads < 32 || launch.threads > 1024 || launch.threads % 32 != 0) {
     return absl::InvalidArgumentError(absl::StrCat("blocks of ", launch.threads, " threads"));
   }
-  // With a seed a few blocks run at the same time, so that what they share (split-K) is seen half-done by others.
-  const int width = launch.seed == 0 ? 1 : static_cast<int>(std::min<int64_t>(launch.blocks, kConcurrentBlocks));
+  if (launch.cluster < 1 || launch.cluster > 16 || launch.blocks % launch.cluster != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(launch.blocks, " blocks in clusters of ", launch.cluster, ": not a multiple"));
+  }
+  // With a seed a few blocks run at the same time, so that what they share (split-K) is seen half-done by others. The
+  // blocks of a cluster always do.
+  const int64_t together = std::min<int64_t>(launch.blocks, launch.seed == 0 ? 1 : kConcurrentBlocks);
+  const int width = static_cast<int>((together + launch.cluster - 1) / launch.cluster * launch.cluster);
   Scheduler scheduler(launch.threads, width, launch.seed);
   Wave own{scheduler, launch.threads, {}};
   for (int slot = 0; slot < width; ++slot) own.blocks.push_back(std::make_unique<Block>(launch, scheduler, slot));
@@ -159,16 +177,23 @@ absl::Status Execute(const Launch& launch, void (*call)(const void*), const void
   absl::Status status;
   for (int64_t first = 0; first < launch.blocks && status.ok(); first += width) {
     std::vector<int64_t> ids;
+    std::vector<Cluster> clusters(width / launch.cluster);
+    for (Cluster& cluster : clusters) cluster.blocks.resize(launch.cluster);
     for (int64_t i = first; i < std::min(first + width, launch.blocks); ++i) {
       // Any order is legal: a seed picks forwards or backwards.
       ids.push_back(launch.seed & 1 ? launch.blocks - 1 - i : i);
-      own.blocks[i - first]->Start(ids.back());
+      Block& block = *own.blocks[i - first];
+      Cluster& cluster = clusters[(i - first) / launch.cluster];
+      block.Start(ids.back(), cluster);
+      cluster.blocks[block.ClusterRank()] = &block;
+      cluster.live += launch.threads;
     }
     status = scheduler.Run(
         ids,
         [](void* p) {
           const Kernel& kernel = *static_cast<Kernel*>(p);
           kernel.call(kernel.arguments);
+          Now()->Exit();
         },
         &kernel);
     for (size_t slot = 0; slot < ids.size() && status.ok(); ++slot) {

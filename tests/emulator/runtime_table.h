@@ -46,6 +46,12 @@ struct RuntimeTable {
   void (*copy_tensor)(unsigned shared, const void* map, unsigned barrier, int column, int row);
   void (*fence_async_proxy)();
 
+  // Clusters.
+  unsigned (*cluster_rank)();
+  void (*cluster_arrive)();
+  void (*cluster_wait)();
+  void (*load_cluster)(unsigned address, unsigned rank, unsigned bytes, void* out);
+
   // Warp group matrix. `a` is null when operand A comes from shared memory.
   void (*wgmma)(int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
                 unsigned long long b_descriptor, unsigned accumulate);

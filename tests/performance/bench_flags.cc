@@ -53,6 +53,7 @@ Flags MakeFlags(BenchFlags& f) {
           {"--yardsticks", Text(f.yardsticks, "fp16,fp8,int8 or none")},
           {"--all", Switch(f.all, "print every candidate")},
           {"--dry-run", Switch(f.dry_run, "compile only, no GPU")},
+          {"--dump", Text(f.dump, "existing folder for the sources and binaries of a dry run")},
           {"--keep-rejected", Switch(f.keep_rejected, "also time candidates that spill")},
           {"--target", Text(f.target, "machine of a dry run")},
           {"--device", Number(f.device, "GPU number")},

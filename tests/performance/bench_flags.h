@@ -23,6 +23,7 @@ struct BenchFlags {
   int finalists = 4;
   std::string yardsticks = "fp16";
   bool all = false, dry_run = false, keep_rejected = false;
+  std::string dump;
   std::string target = "h200";  // of a dry run
   int device = 0;
   int64_t memory_mib = 16384;

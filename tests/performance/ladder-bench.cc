@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -45,6 +46,15 @@ BenchSelection Selection(const BenchFlags& flags) {
   return selection;
 }
 
+// The binary and the source of a candidate, for a disassembler: FOLDER/candidate-COUNT.cubin and .cu.
+void Dump(const std::string& folder, int count, const BenchCandidate& candidate) {
+  const std::string path = absl::StrCat(folder, "/candidate-", count);
+  std::ofstream(path + ".cubin", std::ios::binary) << candidate.kernel->binary;
+  std::ofstream source(path + ".cu");
+  source << "// " << candidate.candidate.ToString() << "\n" << candidate.lowered.source.text;
+  for (const auto& [name, text] : candidate.lowered.source.extra_headers) source << "// " << name << "\n" << text;
+}
+
 int DryRun(const BenchFlags& flags, const ScheduleCatalog& catalog, Compiler& compiler,
            const std::vector<BenchProblem>& problems) {
   const absl::StatusOr<Target> target = Target::FromName(flags.target);
@@ -55,13 +65,14 @@ int DryRun(const BenchFlags& flags, const ScheduleCatalog& catalog, Compiler& co
   if (!compiled.ok()) return Fail(compiled.status());
   absl::PrintF("support kernels: %d bytes, %.0f ms\n", compiled->binary.size(), compiled->compile_ms);
   CompileAhead jobs(catalog, compiler, *target, Selection(flags), problems, flags.first);
-  int failed = 0;
+  int failed = 0, dumped = 0;
   while (const std::unique_ptr<BenchJob> job = jobs.Next()) {
     absl::PrintF("%s m=%d: %d candidates, %.0f ms%s\n", job->problem.op.ToString(), job->problem.m,
                  job->candidates.size(), job->compile_ms, job->error.empty() ? "" : "; " + job->error);
     if (!job->error.empty()) failed++;
     for (const BenchCandidate& c : job->candidates) {
       if (!c.reason.empty()) failed++;
+      if (!flags.dump.empty() && c.kernel) Dump(flags.dump, dumped++, c);
       if (!flags.all && c.reason.empty()) continue;
       absl::PrintF("  predicted %9.2f us  regs %3d  spills %4d  shared %6d  threads %4d  %5.0f ms  %s%s%s\n",
                    c.predicted_us, c.kernel ? c.kernel->registers : 0, c.kernel ? c.kernel->spill_bytes : 0,

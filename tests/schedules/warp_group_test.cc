@@ -70,6 +70,19 @@ TEST(SplitChoices, FillTheMachineAndKeepWork) {
   EXPECT_EQ(SplitChoices(1, 132, 7), std::vector<int>{1});
 }
 
+TEST(ClusterChoices, FillOneRoundOfWholeClusters) {
+  const DeviceLimits limits = Named("h200").limits;
+  // Pairs fit on all 132 multiprocessors; four of a cluster on 16 of each group of them.
+  EXPECT_EQ(Places(limits, 1, 1), 132);
+  EXPECT_EQ(Places(limits, 1, 2), 132);
+  EXPECT_EQ(Places(limits, 2, 4), 256);
+  EXPECT_EQ(ClusterChoices(32, limits, 1, 448).front(), 4);
+  EXPECT_EQ(ClusterChoices(64, limits, 1, 448), std::vector<int>{2});
+  EXPECT_TRUE(ClusterChoices(112, limits, 1, 448).empty());
+  // Seven k blocks leave no split four of them.
+  EXPECT_TRUE(ClusterChoices(1, limits, 1, 7).empty());
+}
+
 TEST(TokenTiles, AreMultiplesOfEightWithinTheInstruction) {
   for (const int64_t m : {1, 7, 8, 33, 64, 100, 256, 257, 1024, 8192}) {
     const std::vector<int> tiles = TokenTiles(m, 256);
@@ -146,17 +159,17 @@ TEST(Candidates, BadParametersAreRefusedByName) {
     EXPECT_TRUE(candidate.ok()) << candidate.status();
     return std::string(wgmma->Lower(op, *candidate, h200).status().message());
   };
-  const std::string tail = ",groups=2,row_tiles=1,stages=4,splits=1,raster=8,blocks=1,steps=2,scale_in_weights=1)";
+  const std::string tail = ",groups=2,row_tiles=1,stages=4,splits=1,cluster=1,raster=8,blocks=1,steps=2,scale_in_weights=1,pair_table=0)";
   EXPECT_EQ(lower("wgmma(tokens=128" + tail), "");
   EXPECT_NE(lower("wgmma(tokens=12" + tail).find("tokens"), std::string::npos);
   EXPECT_NE(lower("wgmma(tokens=512" + tail).find("tokens must lie in 8..256"), std::string::npos);
   EXPECT_NE(lower("wgmma(tokens=128,groups=2)").find("row_tiles is missing"), std::string::npos);
-  EXPECT_NE(lower("wgmma(tokens=256,groups=2,row_tiles=1,stages=9,splits=1,raster=8,blocks=1,steps=2,"
-                  "scale_in_weights=1)")
+  EXPECT_NE(lower("wgmma(tokens=256,groups=2,row_tiles=1,stages=9,splits=1,cluster=1,raster=8,blocks=1,steps=2,"
+                  "scale_in_weights=1,pair_table=0)")
                 .find("shared memory"),
             std::string::npos);
-  EXPECT_NE(lower("wgmma(tokens=256,groups=2,row_tiles=2,stages=3,splits=1,raster=8,blocks=1,steps=2,"
-                  "scale_in_weights=1)")
+  EXPECT_NE(lower("wgmma(tokens=256,groups=2,row_tiles=2,stages=3,splits=1,cluster=1,raster=8,blocks=1,steps=2,"
+                  "scale_in_weights=1,pair_table=0)")
                 .find("registers"),
             std::string::npos);
 }
