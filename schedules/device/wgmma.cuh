@@ -10,12 +10,13 @@ namespace ladder {
 
 // Descriptor fields: bits 0-13 address >> 4; 16-29 leading offset >> 4 (1: unused when swizzled); 32-45 stride between
 // groups of 8 rows >> 4 (1,024 bytes); 62-63 swizzle (1: 128 bytes).
-LADDER_DEVICE u64 wgmma_descriptor(u32 shared) {
-  return static_cast<u64>((shared & 0x3ffffu) >> 4) | (1ull << 16) | (64ull << 32) | (1ull << 62);
-}
+LADDER_DEVICE u32 wgmma_descriptor_low(u32 shared) { return ((shared & 0x3ffffu) >> 4) | (1u << 16); }
+// From the low half, which alone depends on the address: moving it is one 32-bit addition.
+LADDER_DEVICE u64 wgmma_descriptor_of(u32 low) { return static_cast<u64>(low) | (64ull << 32) | (1ull << 62); }
+LADDER_DEVICE u64 wgmma_descriptor(u32 shared) { return wgmma_descriptor_of(wgmma_descriptor_low(shared)); }
 
 // What to add to a descriptor to move by `bytes` (a multiple of 16) inside shared memory.
-LADDER_DEVICE constexpr u64 wgmma_descriptor_step(u32 bytes) { return bytes >> 4; }
+LADDER_DEVICE constexpr u32 wgmma_descriptor_step(u32 bytes) { return bytes >> 4; }
 
 // Ties accumulators to the point of the wait before it: the compiler sees no connection between a wait and the
 // registers it is for, and may otherwise copy them while the product still runs.

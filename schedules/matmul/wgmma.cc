@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,6 +73,13 @@ struct Parameters {
   bool pair_table = false;  // tables: lookup in shared memory, else byte permutes
 };
 
+// Stages a turn of the main loop: unrolled where its own instructions matter, which costs compile time. A divisor of the
+// stages and of the k blocks.
+int Unroll(const NormalizedOperator& op, const Parameters& p) {
+  const int most = p.shape.tokens <= 64 ? 8 : 2;
+  return std::gcd(std::gcd(p.shape.stages, most), static_cast<int>(KBlocks(op) % 8));
+}
+
 // Accumulators, sums of the current group, and both sets of operand A.
 int Registers(const NormalizedOperator& op, const Parameters& p) {
   const int sums = p.shape.row_tiles * p.shape.tokens / 2;
@@ -129,6 +137,7 @@ class WgmmaSchedule final : public Schedule {
           if (pair_table && op.weight().element.kind != ElementKind::kTable) continue;
           p.pair_table = pair_table;
           p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3, 8);
+          if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;  // what the main loop is unrolled by
           if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
         }
       }
@@ -159,6 +168,7 @@ class WgmmaSchedule final : public Schedule {
     text.blocks_per_multiprocessor = p.shape.blocks;
     text.parameters = ShapeConfig(p.shape, target.limits);
     text.parameters.emplace_back("kSteps", p.steps);
+    text.parameters.emplace_back("kUnroll", Unroll(op, p));
     text.parameters.emplace_back("kScaleInWeights", p.scale_in_weights ? 1 : 0);
     text.parameters.emplace_back("kPairTable", p.pair_table ? 1 : 0);
     kernel.source.text = KernelText(op, text);
@@ -232,7 +242,6 @@ class WgmmaSchedule final : public Schedule {
       int kept = 0;
       for (const int steps : {4, 2, 1}) {
         p.steps = steps;
-        if (steps == 4 && KBlocks(op) % 2 != 0) continue;
         if (!Fits(op, p, target.limits)) continue;
         if (steps == 1 && kept > 0 && shape.tokens < 128) continue;  // short products hide too little
         if (++kept > 2) break;
@@ -270,9 +279,10 @@ class WgmmaSchedule final : public Schedule {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
     };
     if (p.steps == 3) return bad("steps must be 1, 2 or 4");
-    const int64_t parts = p.steps == 4 ? KBlocks(op) / 2 : KBlocks(op);
-    if (p.steps == 4 && KBlocks(op) % 2 != 0) return bad("steps=4 takes k blocks in pairs, and their number is odd");
-    if (parts < p.shape.splits) return bad("fewer k blocks than splits");
+    if (p.steps == 4 && Unroll(op, p) % 2 != 0) {
+      return bad("steps=4 takes k blocks in pairs, and their number or that of the stages is odd");
+    }
+    if (KBlocks(op) / Unroll(op, p) < p.shape.splits) return bad("fewer turns along K than splits");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
     if (p.pair_table && op.weight().element.kind != ElementKind::kTable) return bad("pair_table needs table weights");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");

@@ -45,8 +45,12 @@ struct WgmmaPlan {
                                                                 : 62 / Config::kGroup + 2;
   static constexpr bool kAtEnd = !Config::kScaleInWeights && kGroups == 1;
   static constexpr bool kAtGroupEnds = !Config::kScaleInWeights && kGroups > 1;
-  // With all four steps in one product, stages go in pairs so that register sets alternate by constants.
-  using Walk = TileWalk<Config, Config::kSteps == 4 ? 2 : 1>;
+  using Walk = TileWalk<Config, Config::kUnroll>;
+  // In k blocks: how long a group is, and how often factors may change within a turn of the unrolled loop.
+  static constexpr int kBlocksPerGroup = kOneFactor && kGroups > 1 ? Config::kGroup / 64 : kKBlocks;
+  static constexpr int kFactorPeriod = kGroups == 1 ? Config::kUnroll : common_divisor(kBlocksPerGroup, Config::kUnroll);
+  static_assert(Config::kStages % Config::kUnroll == 0, "a turn of the loop lies within the ring");
+  static_assert(Config::kSteps < 4 || Config::kUnroll % 2 == 0, "register sets alternate by constants");
   static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
   static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale,
                 "rescale zeros are not multiplied by the scale");
@@ -150,20 +154,23 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) 
   }
 }
 
-// One math group.
+// One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where things
+// lie, which register set is next and where a group of scales begins are constants: at small token tiles the
+// instructions around the decode cost as much as a third of it.
 template <class Config>
 LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u32 group) {
   using Plan = WgmmaPlan<Config>;
   using Compute = typename Config::Compute;
   constexpr int kRowTiles = Config::kRowTiles;
   constexpr int kSteps = Config::kSteps;
-  constexpr int kChunks = 4 / kSteps;            // products (commit groups) of one stage
-  constexpr int kUnroll = kChunks == 1 ? 2 : 1;  // stages per turn; both divide what an item has
+  constexpr int kChunks = 4 / kSteps;  // products (commit groups) of one stage
+  constexpr int kUnroll = Config::kUnroll;
   constexpr int kValues = Config::kTokens / 2;
-  constexpr int kBlocksPerGroup = Plan::kOneFactor && Plan::kGroups > 1 ? Config::kGroup / 64 : 1;
   const u32 thread = thread_id() & 127;
+  const bool first_lane = (thread & 31) == 0;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
   const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
+  const u32 ring_x = wgmma_descriptor_low(base);
   const typename Plan::Walk walk(arguments.m);
   RingPosition<Config::kStages> ring;
   wait_for_previous();  // y and the workspace may be in use until then
@@ -173,6 +180,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
     float acc[kRowTiles][kValues];
     float part[kRowTiles][Plan::kAtGroupEnds ? kValues : 1];
     float group_scale[kRowTiles][2];
+    RowFactors factors[kRowTiles];
     u32 a[2][kSteps][kRowTiles][4];
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {
@@ -180,37 +188,36 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       for (int i = 0; i < kValues; i++) acc[t][i] = 0.0f;
       group_scale[t][0] = group_scale[t][1] = 0.0f;
     }
-    int until_group_end = 0;  // stages left of the current group
-    u32 previous_empty = 0;   // barrier of the stage before, 0 at the start
+    u32 previous_empty = 0;  // barrier of the last stage of the turn before, 0 at the start
 
 #pragma unroll 1
     for (int turn = work.k_begin; turn < work.k_end; turn += kUnroll) {
+      const u32 turn_stage = Config::kStages == kUnroll ? 0 : ring.stage;
 #pragma unroll
       for (int u = 0; u < kUnroll; u++) {
         const int block = turn + u;
-        barrier_wait(base + Plan::kFull + ring.stage * 8, ring.phase);
+        const u32 stage = turn_stage + u;
+        barrier_wait(base + Plan::kFull + stage * 8, ring.phase);
         Vec4 words[kRowTiles];
-        RowFactors factors[kRowTiles];
-        const u32 first_tile = ring.stage * Plan::kTiles + group * kRowTiles;
+        const u32 first_tile = stage * Plan::kTiles + group * kRowTiles;
+        const bool new_factors = Plan::kOneFactor && u % Plan::kFactorPeriod == 0;
 #pragma unroll
         for (int t = 0; t < kRowTiles; t++) {
           words[t] = load_shared_v4(base + Plan::kW + (first_tile + t) * 2048 + thread * 16);
-          if constexpr (Plan::kOneFactor) {
+          if (new_factors) {
             load_row_factors<Config>(base + Plan::kScale + (first_tile + t) * Plan::kScaleRowBytes,
                                      base + Plan::kZero + (first_tile + t) * Plan::kZeroRowBytes, row, factors[t]);
           }
         }
-        const u64 x = wgmma_descriptor(base + ring.stage * Plan::kXBytes);
-        bool starts_group = false;
-        if constexpr (Plan::kAtGroupEnds) {
-          starts_group = until_group_end == 0;
-          if (starts_group)
-            until_group_end = block == work.k_begin ? kBlocksPerGroup - block % kBlocksPerGroup : kBlocksPerGroup;
-          until_group_end--;
-        }
+        const u32 x = ring_x + wgmma_descriptor_step(stage * Plan::kXBytes);
+        // Sums start anew with a group, and with the item.
+        const bool starts_item = u == 0 && turn == work.k_begin;
+        const bool starts_group =
+            Plan::kAtGroupEnds && u % Plan::kFactorPeriod == 0 &&
+            (starts_item || Plan::kFactorPeriod == Plan::kBlocksPerGroup || block % Plan::kBlocksPerGroup == 0);
 #pragma unroll
         for (int c = 0; c < kChunks; c++) {
-          const int set = kChunks == 1 ? u : c & 1;
+          const int set = kChunks == 1 ? u & 1 : c & 1;
 #pragma unroll
           for (int s = 0; s < kSteps; s++) {
             const int step = c * kSteps + s;
@@ -232,7 +239,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           }
           if constexpr (Plan::kAtGroupEnds) {
             if (c == 0 && starts_group) {
-              if (block != work.k_begin) {
+              if (!starts_item) {
                 wgmma_wait<0>();
 #pragma unroll
                 for (int t = 0; t < kRowTiles; t++) {
@@ -251,7 +258,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           wgmma_fence();
 #pragma unroll
           for (int s = 0; s < kSteps; s++) {
-            const u64 b = x + wgmma_descriptor_step((c * kSteps + s) * 32);
+            const u64 b = wgmma_descriptor_of(x + wgmma_descriptor_step((c * kSteps + s) * 32));
 #pragma unroll
             for (int t = 0; t < kRowTiles; t++) {
               if constexpr (Plan::kAtGroupEnds) {
@@ -263,18 +270,25 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           }
           wgmma_commit();
           wgmma_wait<1>();
-          if (c == 0 && previous_empty != 0 && (thread & 31) == 0) barrier_arrive(previous_empty);
-        }
-        if constexpr (Plan::kAtEnd) {
-#pragma unroll
-          for (int t = 0; t < kRowTiles; t++) {
-            group_scale[t][0] = row_scale<Config>(factors[t], 0);
-            group_scale[t][1] = row_scale<Config>(factors[t], 1);
+          // The stage before has been multiplied.
+          if (c == 0 && first_lane) {
+            if (u > 0) {
+              barrier_arrive(base + Plan::kEmpty + (stage - 1) * 8);
+            } else if (previous_empty != 0) {
+              barrier_arrive(previous_empty);
+            }
           }
         }
-        previous_empty = base + Plan::kEmpty + ring.stage * 8;
-        ring.advance();
       }
+      if constexpr (Plan::kAtEnd) {
+#pragma unroll
+        for (int t = 0; t < kRowTiles; t++) {
+          group_scale[t][0] = row_scale<Config>(factors[t], 0);
+          group_scale[t][1] = row_scale<Config>(factors[t], 1);
+        }
+      }
+      previous_empty = base + Plan::kEmpty + (turn_stage + kUnroll - 1) * 8;
+      ring.template advance<kUnroll>();
     }
     wgmma_wait<0>();
 #pragma unroll
@@ -282,7 +296,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       wgmma_settle(acc[t]);
       if constexpr (Plan::kAtGroupEnds) wgmma_settle(part[t]);
     }
-    if ((thread & 31) == 0) barrier_arrive(previous_empty);
+    if (first_lane) barrier_arrive(previous_empty);
     if constexpr (!Config::kScaleInWeights) {
 #pragma unroll
       for (int t = 0; t < kRowTiles; t++) {
@@ -299,7 +313,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 }
 
 // Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kPairTable,
-// kSplits, kRaster, kMathRegisters and kProducerRegisters (0: leave them as launched).
+// kUnroll (stages a turn), kSplits, kCluster, kRaster, kMathRegisters and kProducerRegisters (0: leave them as launched).
 template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;

@@ -2,17 +2,9 @@
 // memory. Rows of a lane: index r = 0, 1 is row lane / 4 + 8r of the warp's 16.
 #pragma once
 #include "schedules/device/pair_table.cuh"
+#include "schedules/device/scales.cuh"
 
 namespace ladder {
-
-template <class A, class B>
-struct IsSame {
-  static constexpr bool kValue = false;
-};
-template <class A>
-struct IsSame<A, A> {
-  static constexpr bool kValue = true;
-};
 
 // Scale and zero of a lane's two rows: pairs of equal halves in the scale's type, so that one word serves the packed
 // arithmetic. Quantized zeros are kept as what decode_integer4 subtracts.
@@ -87,7 +79,7 @@ LADDER_DEVICE void decode_fragment(u32 word, u32 lane_table, const RowFactors& f
   if constexpr (kScaled || kFractional) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if constexpr (!IsSame<Compute, typename Config::Scale>::kValue) {
+      if constexpr (!SameType<Compute, typename Config::Scale>::value) {
         a[i] = finish_pair_mixed<Config, kScaled>(a[i], factors, i & 1);
       } else if constexpr (Config::kZeros == Zeros::kRescale) {
         a[i] = fma2(Compute{}, a[i], factors.scale[i & 1], factors.zero[i & 1] ^ 0x80008000u);

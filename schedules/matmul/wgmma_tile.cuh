@@ -13,8 +13,11 @@ template <int kStages>
 struct RingPosition {
   u32 stage = 0;
   u32 phase = 0;
+  // By a divisor of kStages.
+  template <int kBy = 1>
   LADDER_DEVICE void advance() {
-    if (++stage == kStages) {
+    stage += kBy;
+    if (stage == kStages) {
       stage = 0;
       phase ^= 1;
     }
