@@ -34,7 +34,7 @@ struct DenseWgmmaPlan {
 template <class Config>
 LADDER_DEVICE void dense_wgmma_produce(const MatmulTmaArguments& arguments, u32 base) {
   using Plan = DenseWgmmaPlan<Config>;
-  const typename Plan::Walk walk(arguments.base.m);
+  typename Plan::Walk walk(arguments.base.m);
   const auto copy_w = [&](u32 stage, const WorkItem& work, int block) {
     const u32 full = base + Plan::kFull + stage * 8;
     barrier_arrive_expect(full, Plan::kXBytes + Plan::kWBytes);
@@ -43,17 +43,17 @@ LADDER_DEVICE void dense_wgmma_produce(const MatmulTmaArguments& arguments, u32 
   // Weights are constants: the first item's first stages are on their way before the previous kernel has finished; what
   // that kernel may have written (x) waits for it.
   int early = 0;
-  if (block_id() < walk.items) {
-    const WorkItem work = walk.item(block_id());
+  if (walk.more()) {
+    const WorkItem work = walk.item();
     early = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
 #pragma unroll 1
     for (int i = 0; i < early; i++) copy_w(i, work, work.k_begin + i);
   }
   wait_for_previous();
   RingPosition<Config::kStages> ring;
-  for (u32 index = block_id(); index < walk.items; index += block_count()) {
-    const WorkItem work = walk.item(index);
-    if (index != block_id()) await_ring<Config>();
+  for (; walk.more(); walk.advance()) {
+    const WorkItem work = walk.item();
+    if (!walk.first) await_ring<Config>();
 #pragma unroll 1
     for (int block = work.k_begin; block < work.k_end; block++) {
       if (early > 0) {
@@ -74,12 +74,12 @@ template <class Config>
 LADDER_DEVICE void dense_wgmma_multiply(const MatmulArguments& arguments, u32 base, u32 group) {
   using Plan = DenseWgmmaPlan<Config>;
   constexpr int kRowTiles = Config::kRowTiles;
-  const typename Plan::Walk walk(arguments.m);
+  typename Plan::Walk walk(arguments.m);
   RingPosition<Config::kStages> ring;
   wait_for_previous();  // y and the workspace may be in use until then
 
-  for (u32 index = block_id(); index < walk.items; index += block_count()) {
-    const WorkItem work = walk.item(index);
+  for (; walk.more(); walk.advance()) {
+    const WorkItem work = walk.item();
     float acc[kRowTiles][Config::kTokens / 2];
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {

@@ -23,7 +23,7 @@ struct WarpGroupShape {
   int groups = 0;     // math warp groups
   int row_tiles = 0;  // of 64 rows of W, per math group
   int stages = 0;
-  int splits = 1;  // of K
+  int splits = 1;   // of K; 0: stream-K, every block takes an equal share of all tiles' k blocks
   int cluster = 1;  // blocks of a cluster: 1, or `splits`, whose sums then meet in shared memory and not in the workspace
   int raster = 8;  // token tiles per band
   int blocks = 1;  // per multiprocessor
@@ -85,9 +85,12 @@ int64_t PartialBytes(const WarpGroupShape& shape);
 // Share of the places' time spent on whole items: items over (rounds * places).
 double WaveEfficiency(int64_t items, int64_t places);
 
-// LaunchSpec of the shape, without tensor maps.
+// Token tiles that one stream-K launch serves: more fill the machine without, and each asks for workspace.
+inline constexpr int64_t kStreamTokenTiles = 2;
+
+// LaunchSpec of the shape, without tensor maps. `parts`: what K can be cut into.
 LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& shape, const DeviceLimits& limits,
-                           int64_t shared_bytes);
+                           int64_t shared_bytes, int64_t parts);
 
 }  // namespace ladder
 

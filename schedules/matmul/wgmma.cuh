@@ -61,7 +61,7 @@ struct WgmmaPlan {
                                                                              : 128;
   static constexpr u32 kXBytes = Config::kTokens * 128;
   static constexpr u32 kWBytes = kTiles * 2048;
-  static_assert(Config::kCluster == 1 || PartialBytes<Config>::kTotal <= Config::kStages * (kXBytes + kWBytes),
+  static_assert(Config::kCluster == 1 || SplitPartials<Config>::kBytes <= Config::kStages * (kXBytes + kWBytes),
                 "partial sums lie in the ring");
   static constexpr u32 kScaleBytes = kTiles * kFactorRows * kScaleRowBytes;
   static constexpr u32 kZeroBytes = kTiles * kFactorRows * kZeroRowBytes;
@@ -125,21 +125,21 @@ LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int firs
 template <class Config>
 LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) {
   using Plan = WgmmaPlan<Config>;
-  const typename Plan::Walk walk(arguments.base.m);
+  typename Plan::Walk walk(arguments.base.m);
   RingPosition<Config::kStages> ring;
   // Weights are constants: the first item's first stages are on their way before the previous kernel has finished; what
   // that kernel may have written (x) waits for it.
   int early = 0;
-  if (block_id() < walk.items) {
-    const WorkItem work = walk.item(block_id());
+  if (walk.more()) {
+    const WorkItem work = walk.item();
     early = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
 #pragma unroll 1
     for (int i = 0; i < early; i++) produce_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
   }
   wait_for_previous();
-  for (u32 index = block_id(); index < walk.items; index += block_count()) {
-    const WorkItem work = walk.item(index);
-    if (index != block_id()) await_ring<Config>();
+  for (; walk.more(); walk.advance()) {
+    const WorkItem work = walk.item();
+    if (!walk.first) await_ring<Config>();
 #pragma unroll 1
     for (int block = work.k_begin; block < work.k_end; block++) {
       if (early > 0) {
@@ -171,12 +171,12 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
   const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
   const u32 ring_x = wgmma_descriptor_low(base);
-  const typename Plan::Walk walk(arguments.m);
+  typename Plan::Walk walk(arguments.m);
   RingPosition<Config::kStages> ring;
   wait_for_previous();  // y and the workspace may be in use until then
 
-  for (u32 index = block_id(); index < walk.items; index += block_count()) {
-    const WorkItem work = walk.item(index);
+  for (; walk.more(); walk.advance()) {
+    const WorkItem work = walk.item();
     float acc[kRowTiles][kValues];
     float part[kRowTiles][Plan::kAtGroupEnds ? kValues : 1];
     float group_scale[kRowTiles][2];

@@ -29,41 +29,99 @@ struct WorkItem {
   u32 tile;  // index of the output tile, in walking order
   int first_token;
   int first_row;  // of W, for the whole thread block
-  int split;
   int k_begin, k_end;  // in blocks of 64 columns
+  int split, splits;   // which part of the tile's K this is, of how many
+  u32 slot;            // where its partial sums go in the workspace, in units of SplitPartials::kBytes ...
+  u32 first_slot;      // ... and those of split 0
 };
 
-// Work items of a persistent grid: the splits of a tile follow each other (they run together and meet in L2), tiles run
-// through bands of kRaster token tiles so that what runs together reads few rows of X and of W. Splits begin at
-// multiples of kBlockStep blocks. The host keeps the number of items below 2^31 and gives every split a block at least.
+// The work items of this block, of a persistent grid. Tiles run through bands of kRaster token tiles so that what runs
+// together reads few rows of X and of W. Splits begin at multiples of kBlockStep k blocks.
+//   kSplits >= 1: as many splits of every tile, following each other (they run together and meet in L2). The host keeps
+//     the number of items below 2^31 and gives every split a k block at least.
+//   kSplits == 0, stream-K: the k blocks of all tiles in one row, cut into equal shares, one a block; a share ends in
+//     one tile and begins in another, so a tile has as many splits as blocks touch it. However many tiles there are,
+//     all blocks end together. A block leaves partial sums of two tiles at most: slot 2b of the tile it begins inside,
+//     2b + 1 of the tile it ends inside. (Stream-K: Osama et al., PPoPP 2023.)
+// for (TileWalk<Config> walk(m); walk.more(); walk.advance()) ... walk.item()
 template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
   static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
   static constexpr int kKBlocks = (Config::kK + 63) / 64;
+  static constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
+  static constexpr bool kStream = Config::kSplits == 0;
+  static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
+                "every split works");
 
   u32 tiles_m;
-  u32 items;
-  LADDER_DEVICE explicit TileWalk(int m)
-      : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens),
-        items(tiles_m * kTilesN * Config::kSplits) {}
+  u32 at, end;  // items, or parts in stream-K
+  u32 step;     // stream-K: parts of the current item
+  bool first = true;
 
-  LADDER_DEVICE WorkItem item(u32 index) const {
+  LADDER_DEVICE explicit TileWalk(int m) : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens) {
+    if constexpr (kStream) {
+      at = share(block_id());
+      end = share(block_id() + 1);
+      settle();
+    } else {
+      at = block_id();
+      end = tiles_m * kTilesN * Config::kSplits;
+      step = block_count();
+    }
+  }
+  LADDER_DEVICE bool more() const { return at < end; }
+  LADDER_DEVICE void advance() {
+    at += step;
+    first = false;
+    if constexpr (kStream) settle();
+  }
+
+  LADDER_DEVICE WorkItem item() const {
     WorkItem work;
-    work.tile = index / Config::kSplits;
-    work.split = static_cast<int>(index % Config::kSplits);
+    if constexpr (kStream) {
+      work.tile = at / kParts;
+      const u32 tile_begin = work.tile * kParts;
+      const u32 first_block = owner(tile_begin);
+      work.split = static_cast<int>(block_id() - first_block);
+      work.splits = static_cast<int>(owner(tile_begin + kParts - 1) - first_block) + 1;
+      work.k_begin = static_cast<int>(at - tile_begin) * kBlockStep;
+      work.k_end = static_cast<int>(at + step - tile_begin) * kBlockStep;
+      work.first_slot = 2 * first_block;
+      work.slot = 2 * block_id() + (work.split == 0 ? 1 : 0);
+    } else {
+      work.tile = at / Config::kSplits;
+      work.split = static_cast<int>(at % Config::kSplits);
+      work.splits = Config::kSplits;
+      work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
+      work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
+      work.first_slot = work.tile * Config::kSplits;
+      work.slot = work.first_slot + work.split;
+    }
     const u32 band = work.tile / (Config::kRaster * kTilesN);
     const u32 within = work.tile - band * (Config::kRaster * kTilesN);
     const u32 first_m = band * Config::kRaster;
     const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
     work.first_row = static_cast<int>(within / width) * kRows;
-    constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
-    static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
-                  "every split works");
-    work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
-    work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
     return work;
+  }
+
+ private:
+  // Stream-K. Parts of all tiles, and blocks that get some: the host keeps the first below 2^31.
+  LADDER_DEVICE u32 parts() const { return tiles_m * kTilesN * kParts; }
+  LADDER_DEVICE u32 blocks() const { return block_count() < parts() ? block_count() : parts(); }
+  // First part of block b's share.
+  LADDER_DEVICE u32 share(u32 b) const {
+    return b < blocks() ? static_cast<u32>(static_cast<u64>(parts()) * b / blocks()) : parts();
+  }
+  // The block whose share holds part p: the last b with share(b) <= p, that is parts * b / blocks < p + 1.
+  LADDER_DEVICE u32 owner(u32 p) const {
+    return static_cast<u32>((static_cast<u64>(p + 1) * blocks() + parts() - 1) / parts()) - 1;
+  }
+  LADDER_DEVICE void settle() {
+    const u32 left = kParts - at % kParts;
+    step = end - at < left ? end - at : left;
   }
 };
 
@@ -74,10 +132,9 @@ LADDER_DEVICE void math_groups_sync() {
   named_sync(1 + Config::kMathGroups, 128 * Config::kMathGroups);
 }
 
-// Four sums of a row tile at a time: element i of quad j is acc[4j + i]. From this thread's registers:
+// Four sums of a row tile at a time, from this thread's registers: element i of quad j is acc[4j + i].
 template <class Config>
 struct RegisterSums {
-  static constexpr int kUnroll = Config::kTokens / 8;  // registers have no index
   const float (&acc)[Config::kTokens / 2];
   LADDER_DEVICE void quad(int j, float (&sums)[4]) const {
 #pragma unroll
@@ -85,56 +142,67 @@ struct RegisterSums {
   }
 };
 
-// From the partial sums of all splits, added in the order of the splits, so that a result never depends on who came
-// last.
+// Partial sums of one split of one tile, in the workspace or in shared memory: [group][row tile][quad][thread][4], so
+// that a warp's accesses are contiguous.
 template <class Config>
-struct SplitSums {
-  // 16 loads at once hide the cache's latency and fit the registers that the accumulators have left.
-  static constexpr int kUnroll = Config::kSplits >= 16 ? 1 : 16 / Config::kSplits;
-  static constexpr i64 kTileBytes = static_cast<i64>(Config::kTokens / 2) * 128 * 4;  // of one row tile of one group
-  static constexpr i64 kSplitBytes = kTileBytes * Config::kRowTiles * Config::kMathGroups;
-  const u8* parts;  // of split 0 and this row tile and thread
-  LADDER_DEVICE void quad(int j, float (&sums)[4]) const {
-#pragma unroll
-    for (int s = 0; s < Config::kSplits; s++) {
-      const Vec4 v = load_global_v4(parts + s * kSplitBytes + j * (128 * 16));
-      sums[0] = s == 0 ? bits_float(v.x) : sums[0] + bits_float(v.x);
-      sums[1] = s == 0 ? bits_float(v.y) : sums[1] + bits_float(v.y);
-      sums[2] = s == 0 ? bits_float(v.z) : sums[2] + bits_float(v.z);
-      sums[3] = s == 0 ? bits_float(v.w) : sums[3] + bits_float(v.w);
-    }
+struct SplitPartials {
+  static constexpr u32 kQuad = 128 * 16;
+  static constexpr u32 kTile = Config::kTokens / 8 * kQuad;  // of one row tile of one group
+  static constexpr u32 kBytes = kTile * Config::kRowTiles * Config::kMathGroups;
+};
+
+// Where the parts of a tile that add up lie in the workspace, for one row tile and thread. Added in the order of the
+// splits, so that a result never depends on who came last.
+template <class Config>
+struct WorkspaceParts {
+  static constexpr bool kStream = Config::kSplits == 0;
+  const u8* first;  // of first_slot
+  int splits;
+  LADDER_DEVICE int count() const { return kStream ? splits : Config::kSplits; }
+  LADDER_DEVICE Vec4 load(int split, int quad) const {
+    using Partials = SplitPartials<Config>;
+    const int slot = kStream ? (split == 0 ? 1 : 2 * split) : split;
+    return load_global_v4(first + static_cast<i64>(slot) * Partials::kBytes + quad * Partials::kQuad);
+  }
+};
+// And in a cluster: at the same place in the shared memory of every block.
+template <class Config>
+struct ClusterParts {
+  u32 first;
+  LADDER_DEVICE int count() const { return Config::kSplits; }
+  LADDER_DEVICE Vec4 load(int split, int quad) const {
+    return load_cluster_v4(first + quad * SplitPartials<Config>::kQuad, split);
   }
 };
 
-// Split-K: every split of a tile writes its partial sums, as [tile][split][group][row tile][quad][thread][4] so that a
-// warp's accesses are contiguous; the last to arrive adds them up. Returns true in the group that came last, with
-// `parts` pointing at what SplitSums wants for row tile 0. Each group has a counter of its own, kept zero between
-// launches. `flag`: 4 bytes of shared memory of this group.
+LADDER_DEVICE Vec4 quad_bits(const float* sums) {
+  return Vec4{float_bits(sums[0]), float_bits(sums[1]), float_bits(sums[2]), float_bits(sums[3])};
+}
+
+// Split-K through the workspace: every split of a tile writes its partial sums; the last to arrive adds them up. True
+// in the group that came last. Each group has a counter of its own, kept zero between launches. `flag`: 4 bytes of
+// shared memory of this group.
 template <class Config>
 LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kTokens / 2],
-                                const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 flag,
-                                u8*& parts) {
-  using Sums = SplitSums<Config>;
+                                const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 flag) {
+  using Partials = SplitPartials<Config>;
   const u32 thread = thread_id() & 127;
   u8* const counter =
       static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
-  parts = static_cast<u8*>(arguments.workspace) + kCounterBytes + work.tile * Config::kSplits * Sums::kSplitBytes +
-          group * Config::kRowTiles * Sums::kTileBytes + thread * 16;
-  u8* const mine = parts + work.split * Sums::kSplitBytes;
+  u8* const mine = split_partials(arguments.workspace) + static_cast<i64>(work.slot) * Partials::kBytes +
+                   group * Config::kRowTiles * Partials::kTile + thread * 16;
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
 #pragma unroll
     for (int j = 0; j < Config::kTokens / 8; j++) {
-      store_global_v4(mine + t * Sums::kTileBytes + j * (128 * 16),
-                      Vec4{float_bits(acc[t][4 * j]), float_bits(acc[t][4 * j + 1]), float_bits(acc[t][4 * j + 2]),
-                           float_bits(acc[t][4 * j + 3])});
+      store_global_v4(mine + t * Partials::kTile + j * Partials::kQuad, quad_bits(&acc[t][4 * j]));
     }
   }
   fence_device();
   math_group_sync(group);  // also: the staging area, which holds the flag, has been read
   if (thread == 0) store_shared_u32(flag, atomic_increment(counter));
   math_group_sync(group);
-  if (load_shared_u32(flag) != Config::kSplits - 1) return false;
+  if (load_shared_u32(flag) != static_cast<u32>(work.splits) - 1) return false;
   fence_device();
   if (thread == 0) store_global_u32(counter, 0);
   return true;
@@ -215,8 +283,8 @@ LADDER_DEVICE void stage_quad(u32 staging, int j, u32 row, const float (&sums)[4
 // y = sums + bias for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are 16
 // bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a loop:
 // were it not unrolled, the accumulators would move to memory.
-template <class Config, int kFirst, class Sums>
-LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& arguments, int first_token, int first_row,
+template <class Config, int kFirst>
+LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulArguments& arguments, int first_token, int first_row,
                               u32 group, u32 staging, float bias0, float bias1) {
   using Output = typename Config::Output;
   using Shape = Staging<Output>;
@@ -227,7 +295,7 @@ LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& argumen
   const int tokens = arguments.m - first_token - kFirst;
   if (tokens <= 0) return;  // the same in all threads
   math_group_sync(group);   // the staging area has been read
-#pragma unroll(Sums::kUnroll)
+#pragma unroll
   for (int j = 0; j < kChunk / 8; j++) {
     float sums[4];
     source.quad(kFirst / 8 + j, sums);
@@ -242,26 +310,19 @@ LADDER_DEVICE void store_tile(const Sums& source, const MatmulArguments& argumen
 }
 
 // Split-K inside a cluster, whose blocks hold the splits of one tile: every block leaves its partial sums in shared
-// memory, as [row tile][quad][thread][4], and adds up and stores its share of the tokens from all of them, in the order
-// of the splits. No trip through global memory, no counter, and the blocks share the work.
-// `sums`: shared memory of PartialBytes<Config>, the ring of stages, of which nothing is used any more and into which
-// nothing is on its way.
-template <class Config>
-struct PartialBytes {
-  static constexpr u32 kTile = Config::kTokens / 8 * 128 * 16;
-  static constexpr u32 kTotal = kTile * Config::kRowTiles * Config::kMathGroups;
-};
+// memory and adds up and stores its share of the tokens from all of them. No trip through global memory, no counter,
+// and the blocks share the work. `sums`: SplitPartials::kBytes of shared memory, the ring of stages, of which nothing
+// is used any more and into which nothing is on its way.
 template <class Config>
 LADDER_DEVICE void share_in_cluster(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], u32 group, u32 sums) {
-  const u32 mine = sums + group * Config::kRowTiles * PartialBytes<Config>::kTile + (thread_id() & 127) * 16;
+  using Partials = SplitPartials<Config>;
+  const u32 mine = sums + group * Config::kRowTiles * Partials::kTile + (thread_id() & 127) * 16;
   math_groups_sync<Config>();  // all groups have multiplied the last stage
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
 #pragma unroll
     for (int j = 0; j < Config::kTokens / 8; j++) {
-      store_shared_v4(mine + t * PartialBytes<Config>::kTile + j * (128 * 16),
-                      Vec4{float_bits(acc[t][4 * j]), float_bits(acc[t][4 * j + 1]), float_bits(acc[t][4 * j + 2]),
-                           float_bits(acc[t][4 * j + 3])});
+      store_shared_v4(mine + t * Partials::kTile + j * Partials::kQuad, quad_bits(&acc[t][4 * j]));
     }
   }
   cluster_sync();
@@ -276,38 +337,43 @@ LADDER_DEVICE void await_ring() {
   }
 }
 
-// Adds up and stores this block's share of the tokens of one row tile. `parts`: the tile's partial sums, of this
-// thread.
-template <class Config>
-LADDER_DEVICE void store_share(u32 parts, const MatmulArguments& arguments, const WorkItem& work, int first_row,
-                               u32 group, u32 staging, float bias0, float bias1) {
+// Adds up and stores tokens 8 * first .. 8 * last - 1 of one row tile.
+template <class Config, class Parts>
+LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& arguments, int first_token, int first,
+                               int last, int first_row, u32 group, u32 staging, float bias0, float bias1) {
   using Output = typename Config::Output;
-  constexpr int kQuads = Config::kTokens / 8;
   constexpr int kChunk = Staging<Output>::kChunk;
+  constexpr int kBatch = Config::kTokens >= 32 ? 4 : Config::kTokens / 8;  // quads whose loads are in flight together
   const u32 thread = thread_id() & 127;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
-  const int last = kQuads * (work.split + 1) / Config::kSplits;
 #pragma unroll 1
-  for (int first = kQuads * work.split / Config::kSplits; first < last; first += kChunk / 8) {
+  for (; first < last; first += kChunk / 8) {
     const int quads = last - first < kChunk / 8 ? last - first : kChunk / 8;
-    const int tokens = arguments.m - work.first_token - 8 * first;
+    const int tokens = arguments.m - first_token - 8 * first;
     if (tokens <= 0) return;  // the same in all threads
     math_group_sync(group);   // the staging area has been read
+#pragma unroll 1
+    for (int j = 0; j < quads; j += kBatch) {
+      float total[kBatch][4] = {};
 #pragma unroll 2
-    for (int j = 0; j < quads; j++) {
-      float total[4];
+      for (int s = 0; s < parts.count(); s++) {
 #pragma unroll
-      for (int s = 0; s < Config::kSplits; s++) {
-        const Vec4 v = load_cluster_v4(parts + (first + j) * (128 * 16), s);
-        total[0] = s == 0 ? bits_float(v.x) : total[0] + bits_float(v.x);
-        total[1] = s == 0 ? bits_float(v.y) : total[1] + bits_float(v.y);
-        total[2] = s == 0 ? bits_float(v.z) : total[2] + bits_float(v.z);
-        total[3] = s == 0 ? bits_float(v.w) : total[3] + bits_float(v.w);
+        for (int q = 0; q < kBatch; q++) {
+          if (j + q >= quads) break;
+          const Vec4 v = parts.load(s, first + j + q);
+          total[q][0] = s == 0 ? bits_float(v.x) : total[q][0] + bits_float(v.x);
+          total[q][1] = s == 0 ? bits_float(v.y) : total[q][1] + bits_float(v.y);
+          total[q][2] = s == 0 ? bits_float(v.z) : total[q][2] + bits_float(v.z);
+          total[q][3] = s == 0 ? bits_float(v.w) : total[q][3] + bits_float(v.w);
+        }
       }
-      stage_quad<Output>(staging, j, row, total, bias0, bias1);
+#pragma unroll
+      for (int q = 0; q < kBatch; q++) {
+        if (j + q < quads) stage_quad<Output>(staging, j + q, row, total[q], bias0, bias1);
+      }
     }
     math_group_sync(group);
-    store_staged<Config, kChunk>(staging, arguments.y, work.first_token + 8 * first,
+    store_staged<Config, kChunk>(staging, arguments.y, first_token + 8 * first,
                                  tokens < 8 * quads ? tokens : 8 * quads, first_row);
   }
 }
@@ -318,28 +384,42 @@ template <class Config>
 LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTokens / 2],
                                const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 staging,
                                u32 ring) {
-  u8* parts = nullptr;
+  using Partials = SplitPartials<Config>;
+  constexpr int kQuads = Config::kTokens / 8;
+  static_assert(Config::kCluster == 1 || Config::kCluster == Config::kSplits, "a cluster holds the splits of a tile");
+  bool split = false;
   if constexpr (Config::kCluster > 1) {
-    static_assert(Config::kCluster == Config::kSplits, "a cluster holds the splits of a tile");
     share_in_cluster<Config>(acc, group, ring);
-  } else if constexpr (Config::kSplits > 1) {
-    if (!share_splits<Config>(acc, arguments, work, group, staging, parts)) return;
+  } else if constexpr (Config::kSplits != 1) {
+    split = Config::kSplits > 1 || work.splits > 1;
+    if (split && !share_splits<Config>(acc, arguments, work, group, staging)) return;
   }
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
+    const u32 within = (group * Config::kRowTiles + t) * Partials::kTile + (thread_id() & 127) * 16;
     const int first_row = work.first_row + static_cast<int>(group * Config::kRowTiles + t) * 64;
     const int row = first_row + static_cast<int>((thread_id() & 127) / 32 * 16 + lane_id() / 4);
     const float bias0 = load_bias<Config>(arguments.bias, row);
     const float bias1 = load_bias<Config>(arguments.bias, row + 8);
     if constexpr (Config::kCluster > 1) {
-      const u32 tile = ring + (group * Config::kRowTiles + t) * PartialBytes<Config>::kTile;
-      store_share<Config>(tile + (thread_id() & 127) * 16, arguments, work, first_row, group, staging, bias0, bias1);
-    } else if constexpr (Config::kSplits > 1) {
-      store_tile<Config, 0>(SplitSums<Config>{parts + t * SplitSums<Config>::kTileBytes}, arguments, work.first_token,
-                            first_row, group, staging, bias0, bias1);
+      store_parts<Config>(ClusterParts<Config>{ring + within}, arguments, work.first_token,
+                          kQuads * work.split / work.splits, kQuads * (work.split + 1) / work.splits, first_row, group,
+                          staging, bias0, bias1);
     } else {
-      store_tile<Config, 0>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging, bias0,
-                            bias1);
+      if constexpr (Config::kSplits != 1) {
+        if (split) {
+          const u8* const first =
+              split_partials(arguments.workspace) + static_cast<i64>(work.first_slot) * Partials::kBytes + within;
+          store_parts<Config>(WorkspaceParts<Config>{first, work.splits}, arguments, work.first_token, 0, kQuads,
+                              first_row, group, staging, bias0, bias1);
+        }
+      }
+      if constexpr (Config::kSplits <= 1) {
+        if (!split) {
+          store_tile<Config, 0>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging,
+                                bias0, bias1);
+        }
+      }
     }
   }
   if constexpr (Config::kCluster > 1) {

@@ -123,6 +123,61 @@ TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
   std::printf("%s on %s: %zu kernels, %zu wrong\n", c.schedule.c_str(), c.arch.c_str(), kernels.size(), wrong);
 }
 
+// What enumeration offers only on a big machine, or meets only at more rows than it was asked for: clusters that take
+// several items one after the other, and stream-K whose shares begin and end inside tiles, span one or hold a whole one.
+TEST(NamedCandidatesTest, ClustersAndStreamK) {
+  const ScheduleCatalog catalog = MakeCatalog();
+  absl::StatusOr<Target> target = EmulatedTarget({.arch = "sm_90a"});
+  ASSERT_TRUE(target.ok()) << target.status();
+  const auto normalized = [](const char* w, int64_t n, int64_t k, bool bias) {
+    OperatorDescriptor descriptor;
+    descriptor.w = w;
+    descriptor.n = n;
+    descriptor.k = k;
+    descriptor.bias = bias;
+    return *Normalize(descriptor);
+  };
+  const std::string tail = ",raster=2,blocks=1,steps=2,scale_in_weights=1,pair_table=";
+  struct Named {
+    std::string candidate;
+    NormalizedOperator op;
+    int64_t m;
+  };
+  const std::vector<Named> cases = {
+      {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=2" + tail + "0)",
+       normalized("int4", 200, 512, true), 45},
+      {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=4,cluster=4" + tail + "1)",
+       normalized("nf4", 300, 2048, false), 30},
+      {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,raster=1,blocks=1)",
+       normalized("fp16", 390, 320, true), 70},
+      // 3, 5 and 10 tiles of 8, 5 and 4 turns on 4 blocks.
+      {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=0,cluster=1" + tail + "0)",
+       normalized("int4", 192, 2048, true), 16},
+      {"wgmma(tokens=24,groups=1,row_tiles=1,stages=8,splits=0,cluster=1" + tail + "1)",
+       normalized("nf4", 300, 320, false), 24},
+      {"wgmma(tokens=40,groups=1,row_tiles=1,stages=4,splits=0,cluster=1" + tail + "0)",
+       normalized("int4", 300, 1024, true), 77},
+      {"dense_wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=0,cluster=1,raster=1,blocks=1)",
+       normalized("fp16", 100, 200, true), 20},
+      // More rows than one launch takes.
+      {"wgmma(tokens=8,groups=1,row_tiles=1,stages=4,splits=0,cluster=1" + tail + "0)",
+       normalized("int4", 192, 512, true), 41},
+      {"decode(rows=4,row_tiles=2,row_warps=1,warps=4,unit=1,loads=1,splits=4,cluster=1,pair_table=0)",
+       normalized("int4", 100, 1024, true), 3},
+  };
+  EmulatorCompiler compiler;
+  for (const Named& c : cases) {
+    const Candidate candidate = *Candidate::Parse(c.candidate);
+    absl::StatusOr<LoweredKernel> lowered = catalog.Find(candidate.schedule)->Lower(c.op, candidate, *target);
+    ASSERT_TRUE(lowered.ok()) << lowered.status();
+    const Kernel kernel = {c.op, c.m, candidate, *std::move(lowered)};
+    const CompileRequest request{.arch = "sm_90a", .source = kernel.lowered.source};
+    absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
+    ASSERT_TRUE(compiled.ok()) << compiled.status();
+    EXPECT_EQ(Check(kernel, compiled->binary), "") << kernel.name();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Schedules, NumericsTest,
     testing::Values(Case{"decode", "sm_90a", "quantised_operators.txt", {1, 3, 16, 2, 9, 5, 12}, 6, "decode"},
