@@ -42,9 +42,6 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
   };
   if (shape.rows() > 256) return bad("one TMA box holds at most 256 rows");
   if (KBlocks(op) < shape.splits) return bad("fewer k blocks than splits");
-  if (shape.splits == 0 && kStreamTokenTiles * shape.TilesOfN(op) * KBlocks(op) >= int64_t{1} << 31) {
-    return bad("more k blocks of all tiles than 32 bits count");
-  }
   if (!Fits(shape, target.limits)) return bad("needs more registers than the launch allots");
   if (FitStages(shape, target.limits, StageBytes(shape), OtherBytes(op, shape), shape.stages, shape.stages) == 0) {
     return bad("needs more shared memory than a block has");
@@ -52,7 +49,7 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
   if (shape.cluster > 1 && PartialBytes(shape) > shape.stages * StageBytes(shape)) {
     return bad("the ring does not hold the partial sums");
   }
-  if (shape.splits != 1 && shape.cluster == 1 && kCounterBytes / 4 < shape.TilesOfN(op) * shape.groups) {
+  if (shape.splits > 1 && shape.cluster == 1 && kCounterBytes / 4 < shape.TilesOfN(op) * shape.groups) {
     return bad("N needs more counters than there are");
   }
   return absl::OkStatus();
@@ -93,7 +90,6 @@ class DenseWgmmaSchedule final : public Schedule {
         for (const int cluster : ClusterChoices(tiles, target.limits, blocks, KBlocks(op))) {
           choices.emplace_back(cluster, cluster);
         }
-        if (shape.TilesOfM(m) <= kStreamTokenTiles && WaveEfficiency(tiles, places) < 0.96) choices.emplace_back(0, 1);
         for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
           shape.cluster = cluster;
@@ -112,8 +108,7 @@ class DenseWgmmaSchedule final : public Schedule {
     WarpGroupShape shape;
     if (absl::Status status = Read(op, candidate, target, shape); !status.ok()) return status;
     LoweredKernel kernel;
-    kernel.launch = WarpGroupLaunch(op, shape, target.limits, OtherBytes(op, shape) + shape.stages * StageBytes(shape),
-                                    KBlocks(op));
+    kernel.launch = WarpGroupLaunch(op, shape, target.limits, OtherBytes(op, shape) + shape.stages * StageBytes(shape));
     kernel.launch.tensor_maps = {
         {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = shape.tokens, .swizzle_bytes = 128},
         {.operand = TensorOperand::kW,
@@ -152,18 +147,13 @@ class DenseWgmmaSchedule final : public Schedule {
     const double stage = std::max({tensor, chain, cache}) + 0.1 * std::min(tensor, cache);
 
     const int64_t places = Places(limits, shape.blocks, shape.cluster);
-    const int64_t output_tiles = shape.TilesOfM(m) * shape.TilesOfN(op);
-    const bool stream_k = shape.splits == 0;
-    const int64_t items = stream_k ? std::min(places, output_tiles * KBlocks(op)) : output_tiles * shape.splits;
+    const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);
-    const double stages = stream_k ? static_cast<double>((output_tiles * KBlocks(op) + items - 1) / items)
-                                   : static_cast<double>(KBlocks(op)) / shape.splits;
+    const double stages = static_cast<double>(KBlocks(op)) / shape.splits;
     double finish = 900.0 + 6.0 * shape.tokens * shape.row_tiles;  // turning and storing a tile
     if (shape.cluster > 1) {
       finish += 1200 + 2.0 * static_cast<double>(PartialBytes(shape)) / 64;
-    } else if (stream_k) {
-      finish += 1500 + 4 * static_cast<double>(PartialBytes(shape)) / 48;
     } else if (shape.splits > 1) {
       const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;
       finish += 1500 + part * (1 + shape.splits) / 48;

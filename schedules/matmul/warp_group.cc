@@ -37,7 +37,7 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape) {
   status.Update(ReadParameter(candidate, "groups", 1, 4, shape.groups));
   status.Update(ReadParameter(candidate, "row_tiles", 1, 2, shape.row_tiles));
   status.Update(ReadParameter(candidate, "stages", 2, 16, shape.stages));
-  status.Update(ReadParameter(candidate, "splits", 0, 16, shape.splits));
+  status.Update(ReadParameter(candidate, "splits", 1, 16, shape.splits));
   status.Update(ReadParameter(candidate, "cluster", 1, 8, shape.cluster));
   status.Update(ReadParameter(candidate, "raster", 1, 64, shape.raster));
   status.Update(ReadParameter(candidate, "blocks", 1, 2, shape.blocks));
@@ -128,8 +128,9 @@ std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks) {
 
 int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster) {
   // Pairs fit everywhere: multiprocessors come in pairs (TPC).
-  const int64_t together = cluster <= 2 || limits.multiprocessors < 16 ? cluster : 16;
-  return limits.multiprocessors / together * together / cluster * cluster * blocks_per_multiprocessor;
+  const int64_t usable =
+      cluster <= 2 || limits.multiprocessors < 16 ? limits.multiprocessors : limits.multiprocessors * 10 / 11;
+  return usable / cluster * cluster * blocks_per_multiprocessor;
 }
 
 int64_t PartialBytes(const WarpGroupShape& shape) { return shape.rows() * shape.tokens * 4; }
@@ -163,23 +164,19 @@ int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes) {
 }
 
 LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& shape, const DeviceLimits& limits,
-                           int64_t shared_bytes, int64_t parts) {
+                           int64_t shared_bytes) {
   LaunchSpec launch;
   launch.threads = shape.threads();
   launch.shared_bytes = shared_bytes;
   launch.m_tile = shape.tokens;
-  launch.blocks_per_m_tile = shape.TilesOfN(op) * (shape.splits == 0 ? parts : shape.splits);
+  launch.blocks_per_m_tile = shape.TilesOfN(op) * shape.splits;
   launch.cluster = shape.cluster;
   launch.max_blocks = Places(limits, shape.blocks, shape.cluster);
   int64_t tiles_m = std::min((kMaxDimension + shape.tokens - 1) / shape.tokens, kMostItems / launch.blocks_per_m_tile);
-  if (shape.splits != 1 && shape.cluster == 1) {
+  if (shape.splits > 1 && shape.cluster == 1) {
     // A counter of 4 bytes per output tile and math group.
     tiles_m = std::min(tiles_m, kCounterBytes / 4 / (shape.TilesOfN(op) * shape.groups));
     launch.workspace_bytes_per_m_tile = launch.blocks_per_m_tile * PartialBytes(shape);
-  }
-  if (shape.splits == 0) {
-    tiles_m = std::min(tiles_m, kStreamTokenTiles);
-    launch.workspace_bytes_per_m_tile = 2 * launch.max_blocks * PartialBytes(shape);  // two tiles a block
   }
   launch.max_m = tiles_m * shape.tokens;
   launch.dependent_launch = true;

@@ -23,7 +23,7 @@ struct WarpGroupShape {
   int groups = 0;     // math warp groups
   int row_tiles = 0;  // of 64 rows of W, per math group
   int stages = 0;
-  int splits = 1;   // of K; 0: stream-K, every block takes an equal share of all tiles' k blocks
+  int splits = 1;   // of K
   int cluster = 1;  // blocks of a cluster: 1, or `splits`, whose sums then meet in shared memory and not in the workspace
   int raster = 8;  // token tiles per band
   int blocks = 1;  // per multiprocessor
@@ -76,8 +76,8 @@ int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes);
 // Blocks of a cluster worth trying as splits of K: 2, 4 or 8 where they fill one round of places, fullest first, each
 // split keeping at least four k blocks.
 std::vector<int> ClusterChoices(int64_t tiles, const DeviceLimits& limits, int blocks, int64_t k_blocks);
-// Blocks that run at the same time. A cluster stays within a group of 16 multiprocessors or a few more (GPC), so what
-// divides 16 badly or leaves a rest is lost.
+// Blocks that run at the same time. A cluster stays within one group of multiprocessors (GPC), so clusters of more than
+// a pair leave some idle: of an H100's 132, clusters of 4 and of 8 get 120.
 int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster);
 // Bytes of a block's partial sums, which its ring of stages must hold where splits form a cluster.
 int64_t PartialBytes(const WarpGroupShape& shape);
@@ -85,12 +85,9 @@ int64_t PartialBytes(const WarpGroupShape& shape);
 // Share of the places' time spent on whole items: items over (rounds * places).
 double WaveEfficiency(int64_t items, int64_t places);
 
-// Token tiles that one stream-K launch serves: more fill the machine without, and each asks for workspace.
-inline constexpr int64_t kStreamTokenTiles = 2;
-
-// LaunchSpec of the shape, without tensor maps. `parts`: what K can be cut into.
+// LaunchSpec of the shape, without tensor maps.
 LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& shape, const DeviceLimits& limits,
-                           int64_t shared_bytes, int64_t parts);
+                           int64_t shared_bytes);
 
 }  // namespace ladder
 

@@ -152,7 +152,7 @@ class WgmmaSchedule final : public Schedule {
     if (absl::Status status = Read(op, candidate, target, p); !status.ok()) return status;
     LoweredKernel kernel;
     const int64_t shared = OtherBytes(op, p) + p.shape.stages * StageBytes(op, p.shape);
-    kernel.launch = WarpGroupLaunch(op, p.shape, target.limits, shared, KBlocks(op) / Unroll(op, p));
+    kernel.launch = WarpGroupLaunch(op, p.shape, target.limits, shared);
     if (kernel.launch.max_m < 1) {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": N needs more counters than there are"));
     }
@@ -202,15 +202,10 @@ class WgmmaSchedule final : public Schedule {
     const double cache = cache_bytes / (kCacheRate * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock);
 
     const int64_t places = Places(limits, shape.blocks, shape.cluster);
-    const int64_t output_tiles = shape.TilesOfM(m) * shape.TilesOfN(op);
-    const int64_t turns = KBlocks(op) / Unroll(op, p);
-    const bool stream_k = shape.splits == 0;
-    // Stream-K: one round of equal shares, each of whole turns and in about one tile more than it has work for.
-    const int64_t items = stream_k ? std::min(places, output_tiles * turns) : output_tiles * shape.splits;
+    const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);
-    const double stages = stream_k ? static_cast<double>((output_tiles * turns + items - 1) / items * Unroll(op, p))
-                                   : static_cast<double>(KBlocks(op)) / shape.splits;
+    const double stages = static_cast<double>(KBlocks(op)) / shape.splits;
     const double us = rounds * stages / clock;  // per cycle of a stage
     // Too few blocks leave memory idle; within a block the stages in flight are enough.
     const double memory = MemoryUs(limits, static_cast<double>(WeightBytes(op) + ActivationBytes(op, m))) /
@@ -221,9 +216,6 @@ class WgmmaSchedule final : public Schedule {
       // Every block writes a part and reads as much.
       finish += kClusterCycles + 2.0 * static_cast<double>(PartialBytes(shape)) / kClusterBytesPerCycle -
                 kTokenCycles * shape.tokens * shape.row_tiles * (1 - 1.0 / shape.cluster);
-    } else if (stream_k) {
-      const double part = static_cast<double>(PartialBytes(shape));
-      finish += kSplitCycles + 4 * part / kSplitBytesPerCycle;
     } else if (shape.splits > 1) {
       // Writing a part, and the last block reading all of them.
       const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;
@@ -255,10 +247,17 @@ class WgmmaSchedule final : public Schedule {
         if (++kept > 2) break;
         std::vector<std::pair<int, int>> choices;  // splits, cluster
         for (const int splits : SplitChoices(tiles, places, KBlocks(op))) choices.emplace_back(splits, 1);
+        // Half of the places, so that the next launch's blocks find room and ask for their weights early.
+        if (shape.blocks == 2) {
+          for (const int splits : SplitChoices(tiles, places / 2, KBlocks(op))) {
+            if (std::find(choices.begin(), choices.end(), std::pair(splits, 1)) == choices.end()) {
+              choices.emplace_back(splits, 1);
+            }
+          }
+        }
         for (const int cluster : ClusterChoices(tiles, target.limits, shape.blocks, KBlocks(op))) {
           choices.emplace_back(cluster, cluster);
         }
-        if (shape.TilesOfM(m) <= kStreamTokenTiles && WaveEfficiency(tiles, places) < 0.96) choices.emplace_back(0, 1);
         for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
           shape.cluster = cluster;
@@ -291,11 +290,7 @@ class WgmmaSchedule final : public Schedule {
     if (p.steps == 4 && Unroll(op, p) % 2 != 0) {
       return bad("steps=4 takes k blocks in pairs, and their number or that of the stages is odd");
     }
-    const int64_t turns = KBlocks(op) / Unroll(op, p);
-    if (turns < p.shape.splits) return bad("fewer turns along K than splits");
-    if (p.shape.splits == 0 && kStreamTokenTiles * p.shape.TilesOfN(op) * turns >= int64_t{1} << 31) {
-      return bad("more turns of all tiles than 32 bits count");
-    }
+    if (KBlocks(op) / Unroll(op, p) < p.shape.splits) return bad("fewer turns along K than splits");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
     if (p.pair_table && op.weight().element.kind != ElementKind::kTable) return bad("pair_table needs table weights");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
@@ -307,7 +302,7 @@ class WgmmaSchedule final : public Schedule {
                                                                          p.shape.groups * p.shape.row_tiles * 2048)) {
       return bad("the ring does not hold the partial sums");
     }
-    if (p.shape.splits != 1 && p.shape.cluster == 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {
+    if (p.shape.splits > 1 && p.shape.cluster == 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {
       return bad("N needs more counters than there are");
     }
     return absl::OkStatus();

@@ -121,25 +121,38 @@ LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int firs
   copy_tensor_2d(base + stage * Plan::kXBytes, map, base + Plan::kFull + stage * 8, block * 64, first_token);
 }
 
-// The one working thread of the producer group.
+// What the producer's thread does before the block's other threads have come: makes the barriers and asks for weights.
+// These are constants, so the first item's first stages are on their way before the previous kernel has finished; what
+// that kernel may have written (x) waits for it. Returns how many stages.
 template <class Config>
-LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base) {
+LADDER_DEVICE int wgmma_start(const MatmulTmaArguments& arguments, u32 base) {
+  using Plan = WgmmaPlan<Config>;
+#pragma unroll 1
+  for (int i = 0; i < Config::kStages; i++) {
+    barrier_init(base + Plan::kFull + i * 8, 1);
+    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
+  }
+  barrier_init_fence();
+  const typename Plan::Walk walk(arguments.base.m);
+  if (!walk.more()) return 0;
+  const WorkItem work = walk.item();
+  const int stages = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
+#pragma unroll 1
+  for (int i = 0; i < stages; i++) produce_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
+  prefetch_tensor_map(&arguments.x_map);
+  return stages;
+}
+
+// The producer's thread. `early`: stages whose weights wgmma_start has asked for.
+template <class Config>
+LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, int early) {
   using Plan = WgmmaPlan<Config>;
   typename Plan::Walk walk(arguments.base.m);
   RingPosition<Config::kStages> ring;
-  // Weights are constants: the first item's first stages are on their way before the previous kernel has finished; what
-  // that kernel may have written (x) waits for it.
-  int early = 0;
-  if (walk.more()) {
-    const WorkItem work = walk.item();
-    early = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
-#pragma unroll 1
-    for (int i = 0; i < early; i++) produce_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
-  }
   wait_for_previous();
   for (; walk.more(); walk.advance()) {
     const WorkItem work = walk.item();
-    if (!walk.first) await_ring<Config>();
+    if (!walk.first()) await_ring<Config>();
 #pragma unroll 1
     for (int block = work.k_begin; block < work.k_end; block++) {
       if (early > 0) {
@@ -318,23 +331,20 @@ template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;
   const u32 base = (dynamic_shared() + 1023u) & ~1023u;
-  if (thread_id() == 0) {
-    prefetch_tensor_map(&arguments.x_map);
-    for (int i = 0; i < Config::kStages; i++) {
-      barrier_init(base + Plan::kFull + i * 8, 1);
-      barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
-    }
-    barrier_init_fence();
-  }
+  launch_dependents();
+  const bool producer = thread_id() == 128 * Config::kMathGroups;
+  int early = 0;
+  if (producer) early = wgmma_start<Config>(arguments, base);
   if constexpr (Config::kPairTable != 0) {
-    build_pair_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * (Config::kMathGroups + 1));
+    if (thread_id() < 128 * Config::kMathGroups) {
+      build_pair_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
+    }
   }
   block_sync();
-  launch_dependents();
   const u32 group = shuffle(thread_id() >> 7, 0);  // uniform, and the compiler can tell
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
-    if ((thread_id() & 127) < 32 && elect_one()) wgmma_produce<Config>(arguments, base);
+    if (producer) wgmma_produce<Config>(arguments, base, early);
   } else {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     wgmma_multiply<Config>(arguments.base, base, group);

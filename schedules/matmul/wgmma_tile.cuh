@@ -29,99 +29,46 @@ struct WorkItem {
   u32 tile;  // index of the output tile, in walking order
   int first_token;
   int first_row;  // of W, for the whole thread block
+  int split;
   int k_begin, k_end;  // in blocks of 64 columns
-  int split, splits;   // which part of the tile's K this is, of how many
-  u32 slot;            // where its partial sums go in the workspace, in units of SplitPartials::kBytes ...
-  u32 first_slot;      // ... and those of split 0
 };
 
-// The work items of this block, of a persistent grid. Tiles run through bands of kRaster token tiles so that what runs
-// together reads few rows of X and of W. Splits begin at multiples of kBlockStep k blocks.
-//   kSplits >= 1: as many splits of every tile, following each other (they run together and meet in L2). The host keeps
-//     the number of items below 2^31 and gives every split a k block at least.
-//   kSplits == 0, stream-K: the k blocks of all tiles in one row, cut into equal shares, one a block; a share ends in
-//     one tile and begins in another, so a tile has as many splits as blocks touch it. However many tiles there are,
-//     all blocks end together. A block leaves partial sums of two tiles at most: slot 2b of the tile it begins inside,
-//     2b + 1 of the tile it ends inside. (Stream-K: Osama et al., PPoPP 2023.)
-// for (TileWalk<Config> walk(m); walk.more(); walk.advance()) ... walk.item()
+// The work items of this block, of a persistent grid: the splits of a tile follow each other (they run together and
+// meet in L2, or are a cluster), tiles run through bands of kRaster token tiles so that what runs together reads few
+// rows of X and of W. Splits begin at multiples of kBlockStep blocks. The host keeps the number of items below 2^31 and
+// gives every split a block at least.
+//   for (TileWalk<Config> walk(m); walk.more(); walk.advance()) ... walk.item()
 template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
   static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
   static constexpr int kKBlocks = (Config::kK + 63) / 64;
-  static constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
-  static constexpr bool kStream = Config::kSplits == 0;
-  static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
-                "every split works");
 
-  u32 tiles_m;
-  u32 at, end;  // items, or parts in stream-K
-  u32 step;     // stream-K: parts of the current item
-  bool first = true;
-
-  LADDER_DEVICE explicit TileWalk(int m) : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens) {
-    if constexpr (kStream) {
-      at = share(block_id());
-      end = share(block_id() + 1);
-      settle();
-    } else {
-      at = block_id();
-      end = tiles_m * kTilesN * Config::kSplits;
-      step = block_count();
-    }
-  }
-  LADDER_DEVICE bool more() const { return at < end; }
-  LADDER_DEVICE void advance() {
-    at += step;
-    first = false;
-    if constexpr (kStream) settle();
-  }
+  u32 tiles_m, items;
+  u32 index = block_id();
+  LADDER_DEVICE explicit TileWalk(int m)
+      : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens),
+        items(tiles_m * kTilesN * Config::kSplits) {}
+  LADDER_DEVICE bool more() const { return index < items; }
+  LADDER_DEVICE bool first() const { return index == block_id(); }
+  LADDER_DEVICE void advance() { index += block_count(); }
 
   LADDER_DEVICE WorkItem item() const {
     WorkItem work;
-    if constexpr (kStream) {
-      work.tile = at / kParts;
-      const u32 tile_begin = work.tile * kParts;
-      const u32 first_block = owner(tile_begin);
-      work.split = static_cast<int>(block_id() - first_block);
-      work.splits = static_cast<int>(owner(tile_begin + kParts - 1) - first_block) + 1;
-      work.k_begin = static_cast<int>(at - tile_begin) * kBlockStep;
-      work.k_end = static_cast<int>(at + step - tile_begin) * kBlockStep;
-      work.first_slot = 2 * first_block;
-      work.slot = 2 * block_id() + (work.split == 0 ? 1 : 0);
-    } else {
-      work.tile = at / Config::kSplits;
-      work.split = static_cast<int>(at % Config::kSplits);
-      work.splits = Config::kSplits;
-      work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
-      work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
-      work.first_slot = work.tile * Config::kSplits;
-      work.slot = work.first_slot + work.split;
-    }
+    work.tile = index / Config::kSplits;
+    work.split = static_cast<int>(index % Config::kSplits);
     const u32 band = work.tile / (Config::kRaster * kTilesN);
     const u32 within = work.tile - band * (Config::kRaster * kTilesN);
     const u32 first_m = band * Config::kRaster;
     const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
     work.first_row = static_cast<int>(within / width) * kRows;
+    constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
+    static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
+                  "every split works");
+    work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
+    work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
     return work;
-  }
-
- private:
-  // Stream-K. Parts of all tiles, and blocks that get some: the host keeps the first below 2^31.
-  LADDER_DEVICE u32 parts() const { return tiles_m * kTilesN * kParts; }
-  LADDER_DEVICE u32 blocks() const { return block_count() < parts() ? block_count() : parts(); }
-  // First part of block b's share.
-  LADDER_DEVICE u32 share(u32 b) const {
-    return b < blocks() ? static_cast<u32>(static_cast<u64>(parts()) * b / blocks()) : parts();
-  }
-  // The block whose share holds part p: the last b with share(b) <= p, that is parts * b / blocks < p + 1.
-  LADDER_DEVICE u32 owner(u32 p) const {
-    return static_cast<u32>((static_cast<u64>(p + 1) * blocks() + parts() - 1) / parts()) - 1;
-  }
-  LADDER_DEVICE void settle() {
-    const u32 left = kParts - at % kParts;
-    step = end - at < left ? end - at : left;
   }
 };
 
@@ -155,21 +102,16 @@ struct SplitPartials {
 // splits, so that a result never depends on who came last.
 template <class Config>
 struct WorkspaceParts {
-  static constexpr bool kStream = Config::kSplits == 0;
-  const u8* first;  // of first_slot
-  int splits;
-  LADDER_DEVICE int count() const { return kStream ? splits : Config::kSplits; }
+  const u8* first;  // of split 0
   LADDER_DEVICE Vec4 load(int split, int quad) const {
     using Partials = SplitPartials<Config>;
-    const int slot = kStream ? (split == 0 ? 1 : 2 * split) : split;
-    return load_global_v4(first + static_cast<i64>(slot) * Partials::kBytes + quad * Partials::kQuad);
+    return load_global_v4(first + static_cast<i64>(split) * Partials::kBytes + quad * Partials::kQuad);
   }
 };
 // And in a cluster: at the same place in the shared memory of every block.
 template <class Config>
 struct ClusterParts {
   u32 first;
-  LADDER_DEVICE int count() const { return Config::kSplits; }
   LADDER_DEVICE Vec4 load(int split, int quad) const {
     return load_cluster_v4(first + quad * SplitPartials<Config>::kQuad, split);
   }
@@ -189,7 +131,7 @@ LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kT
   const u32 thread = thread_id() & 127;
   u8* const counter =
       static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
-  u8* const mine = split_partials(arguments.workspace) + static_cast<i64>(work.slot) * Partials::kBytes +
+  u8* const mine = split_partials(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kSplits + work.split) * Partials::kBytes +
                    group * Config::kRowTiles * Partials::kTile + thread * 16;
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
@@ -202,7 +144,7 @@ LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kT
   math_group_sync(group);  // also: the staging area, which holds the flag, has been read
   if (thread == 0) store_shared_u32(flag, atomic_increment(counter));
   math_group_sync(group);
-  if (load_shared_u32(flag) != static_cast<u32>(work.splits) - 1) return false;
+  if (load_shared_u32(flag) != Config::kSplits - 1) return false;
   fence_device();
   if (thread == 0) store_global_u32(counter, 0);
   return true;
@@ -355,8 +297,8 @@ LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& argume
 #pragma unroll 1
     for (int j = 0; j < quads; j += kBatch) {
       float total[kBatch][4] = {};
-#pragma unroll 2
-      for (int s = 0; s < parts.count(); s++) {
+#pragma unroll 4
+      for (int s = 0; s < Config::kSplits; s++) {
 #pragma unroll
         for (int q = 0; q < kBatch; q++) {
           if (j + q >= quads) break;
@@ -387,12 +329,10 @@ LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTo
   using Partials = SplitPartials<Config>;
   constexpr int kQuads = Config::kTokens / 8;
   static_assert(Config::kCluster == 1 || Config::kCluster == Config::kSplits, "a cluster holds the splits of a tile");
-  bool split = false;
   if constexpr (Config::kCluster > 1) {
     share_in_cluster<Config>(acc, group, ring);
-  } else if constexpr (Config::kSplits != 1) {
-    split = Config::kSplits > 1 || work.splits > 1;
-    if (split && !share_splits<Config>(acc, arguments, work, group, staging)) return;
+  } else if constexpr (Config::kSplits > 1) {
+    if (!share_splits<Config>(acc, arguments, work, group, staging)) return;
   }
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
@@ -403,23 +343,16 @@ LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTo
     const float bias1 = load_bias<Config>(arguments.bias, row + 8);
     if constexpr (Config::kCluster > 1) {
       store_parts<Config>(ClusterParts<Config>{ring + within}, arguments, work.first_token,
-                          kQuads * work.split / work.splits, kQuads * (work.split + 1) / work.splits, first_row, group,
+                          kQuads * work.split / Config::kSplits, kQuads * (work.split + 1) / Config::kSplits, first_row,
+                          group, staging, bias0, bias1);
+    } else if constexpr (Config::kSplits > 1) {
+      const u8* const first = split_partials(arguments.workspace) +
+                              static_cast<i64>(work.tile) * Config::kSplits * Partials::kBytes + within;
+      store_parts<Config>(WorkspaceParts<Config>{first}, arguments, work.first_token, 0, kQuads, first_row, group,
                           staging, bias0, bias1);
     } else {
-      if constexpr (Config::kSplits != 1) {
-        if (split) {
-          const u8* const first =
-              split_partials(arguments.workspace) + static_cast<i64>(work.first_slot) * Partials::kBytes + within;
-          store_parts<Config>(WorkspaceParts<Config>{first, work.splits}, arguments, work.first_token, 0, kQuads,
-                              first_row, group, staging, bias0, bias1);
-        }
-      }
-      if constexpr (Config::kSplits <= 1) {
-        if (!split) {
-          store_tile<Config, 0>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging,
-                                bias0, bias1);
-        }
-      }
+      store_tile<Config, 0>(RegisterSums<Config>{acc[t]}, arguments, work.first_token, first_row, group, staging, bias0,
+                            bias1);
     }
   }
   if constexpr (Config::kCluster > 1) {

@@ -72,11 +72,12 @@ TEST(SplitChoices, FillTheMachineAndKeepWork) {
 
 TEST(ClusterChoices, FillOneRoundOfWholeClusters) {
   const DeviceLimits limits = Named("h200").limits;
-  // Pairs fit on all 132 multiprocessors; four of a cluster on 16 of each group of them.
+  // Pairs fit on all 132 multiprocessors; four of a cluster on 120.
   EXPECT_EQ(Places(limits, 1, 1), 132);
   EXPECT_EQ(Places(limits, 1, 2), 132);
-  EXPECT_EQ(Places(limits, 2, 4), 256);
-  EXPECT_EQ(ClusterChoices(32, limits, 1, 448).front(), 4);
+  EXPECT_EQ(Places(limits, 2, 4), 240);
+  EXPECT_EQ(ClusterChoices(30, limits, 1, 448).front(), 4);
+  EXPECT_EQ(ClusterChoices(32, limits, 1, 448), std::vector<int>{2});
   EXPECT_EQ(ClusterChoices(64, limits, 1, 448), std::vector<int>{2});
   EXPECT_TRUE(ClusterChoices(112, limits, 1, 448).empty());
   // Seven k blocks leave no split four of them.
@@ -137,10 +138,8 @@ TEST(Candidates, AllLowerAndFit) {
           EXPECT_LT(launch.Grid(launch.max_m), int64_t{1} << 31) << candidate.ToString();
           if (launch.workspace_bytes_per_m_tile > 0) {
             // One counter per output tile (and math group, in the warp group schedules).
-            const int64_t splits = candidate["splits"];  // 0: stream-K
-            const int64_t rows = 64 * (splits == 0 ? candidate["groups"] * candidate["row_tiles"] : 1);
-            const int64_t tiles_n = splits == 0 ? (c.op.n() + rows - 1) / rows : launch.blocks_per_m_tile / splits;
-            const int64_t tiles = (launch.max_m + launch.m_tile - 1) / launch.m_tile * tiles_n;
+            const int64_t tiles =
+                (launch.max_m + launch.m_tile - 1) / launch.m_tile * launch.blocks_per_m_tile / candidate["splits"];
             const int64_t counters = tiles * (schedule->name() == "dense" ? 1 : candidate["groups"]);
             EXPECT_LE(counters * 4, kCounterBytes) << candidate.ToString();
           }
