@@ -237,9 +237,8 @@ class DecodeSchedule final : public Schedule {
     if (plan.splits > 1) {
       const double numbers =
           std::max(1.0, static_cast<double>(m * plan.block_rows) / static_cast<double>(plan.threads));
-      splits = plan.cluster != 0
-                   ? kClusterUs + kSplitSumUs * numbers
-                   : kSplitUs + kSplitSumUs * static_cast<double>(plan.splits) * numbers;
+      splits = plan.cluster != 0 ? kClusterUs + kSplitSumUs * numbers
+                                 : kSplitUs + kSplitSumUs * static_cast<double>(plan.splits) * numbers;
     }
     return static_cast<double>(CeilDiv(m, plan.rows)) * (limits.launch_us + stream + splits);
   }

@@ -11,8 +11,8 @@
 //   w      one packed 64 x 64 block (2,048 bytes) per row tile; lane l of warp v reads bytes 16 * (32v + l), its four
 //   k16 steps scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch; zero
 //   likewise
-// Table weights are looked up in a pair table behind the stages (kPairTable), or by byte permutes. Permutes leave shared
-// memory alone but take three times the integer operations: they win where many tokens share a decode.
+// Table weights are looked up in a pair table behind the stages (kPairTable), or by byte permutes. Permutes leave
+// shared memory alone but take three times the integer operations: they win where many tokens share a decode.
 // full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has
 // multiplied it.
 //
@@ -48,7 +48,8 @@ struct WgmmaPlan {
   using Walk = TileWalk<Config, Config::kUnroll>;
   // In k blocks: how long a group is, and how often factors may change within a turn of the unrolled loop.
   static constexpr int kBlocksPerGroup = kOneFactor && kGroups > 1 ? Config::kGroup / 64 : kKBlocks;
-  static constexpr int kFactorPeriod = kGroups == 1 ? Config::kUnroll : common_divisor(kBlocksPerGroup, Config::kUnroll);
+  static constexpr int kFactorPeriod =
+      kGroups == 1 ? Config::kUnroll : common_divisor(kBlocksPerGroup, Config::kUnroll);
   static_assert(Config::kStages % Config::kUnroll == 0, "a turn of the loop lies within the ring");
   static_assert(Config::kSteps < 4 || Config::kUnroll % 2 == 0, "register sets alternate by constants");
   static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
@@ -115,12 +116,6 @@ LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u
   }
 }
 
-template <class Config>
-LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int first_token, int block) {
-  using Plan = WgmmaPlan<Config>;
-  copy_tensor_2d(base + stage * Plan::kXBytes, map, base + Plan::kFull + stage * 8, block * 64, first_token);
-}
-
 // What the producer's thread does before the block's other threads have come: makes the barriers and asks for weights.
 // These are constants, so the first item's first stages are on their way before the previous kernel has finished; what
 // that kernel may have written (x) waits for it. Returns how many stages.
@@ -130,7 +125,7 @@ LADDER_DEVICE int wgmma_start(const MatmulTmaArguments& arguments, u32 base) {
 #pragma unroll 1
   for (int i = 0; i < Config::kStages; i++) {
     barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
+    barrier_init(base + Plan::kEmpty + i * 8, StageUsers<Config>::kCount);
   }
   barrier_init_fence();
   const typename Plan::Walk walk(arguments.base.m);
@@ -161,14 +156,15 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, 
         barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
         produce_weights<Config>(arguments.base, base, ring.stage, work.first_row, block);
       }
-      produce_x<Config>(&arguments.x_map, base, ring.stage, work.first_token, block);
+      produce_x<Config>(&arguments.x_map, base + ring.stage * Plan::kXBytes, base + Plan::kFull + ring.stage * 8,
+                        work.first_token, block);
       ring.advance();
     }
   }
 }
 
-// One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where things
-// lie, which register set is next and where a group of scales begins are constants: at small token tiles the
+// One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where
+// things lie, which register set is next and where a group of scales begins are constants: at small token tiles the
 // instructions around the decode cost as much as a third of it.
 template <class Config>
 LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u32 group) {
@@ -180,7 +176,6 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   constexpr int kUnroll = Config::kUnroll;
   constexpr int kValues = Config::kTokens / 2;
   const u32 thread = thread_id() & 127;
-  const bool first_lane = (thread & 31) == 0;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
   const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
   const u32 ring_x = wgmma_descriptor_low(base);
@@ -284,11 +279,11 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           wgmma_commit();
           wgmma_wait<1>();
           // The stage before has been multiplied.
-          if (c == 0 && first_lane) {
+          if (c == 0) {
             if (u > 0) {
-              barrier_arrive(base + Plan::kEmpty + (stage - 1) * 8);
+              release_stage<Config>(base + Plan::kEmpty + (stage - 1) * 8);
             } else if (previous_empty != 0) {
-              barrier_arrive(previous_empty);
+              release_stage<Config>(previous_empty);
             }
           }
         }
@@ -309,7 +304,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       wgmma_settle(acc[t]);
       if constexpr (Plan::kAtGroupEnds) wgmma_settle(part[t]);
     }
-    if (first_lane) barrier_arrive(previous_empty);
+    release_stage<Config>(previous_empty);
     if constexpr (!Config::kScaleInWeights) {
 #pragma unroll
       for (int t = 0; t < kRowTiles; t++) {
@@ -326,7 +321,8 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 }
 
 // Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kPairTable,
-// kUnroll (stages a turn), kSplits, kCluster, kRaster, kMathRegisters and kProducerRegisters (0: leave them as launched).
+// kUnroll (stages a turn), kSplits, kCluster, kMulticast, kRaster, kMathRegisters and kProducerRegisters (0: leave them
+// as launched).
 template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;
@@ -341,6 +337,7 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
     }
   }
   block_sync();
+  pair_sync<Config>();
   const u32 group = shuffle(thread_id() >> 7, 0);  // uniform, and the compiler can tell
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
@@ -349,6 +346,7 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     wgmma_multiply<Config>(arguments.base, base, group);
   }
+  pair_sync<Config>();
 }
 
 }  // namespace ladder

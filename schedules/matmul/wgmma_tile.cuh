@@ -33,6 +33,9 @@ struct WorkItem {
   int k_begin, k_end;  // in blocks of 64 columns
 };
 
+// With kMulticast == 2 the blocks of a pair (a cluster) compute neighbouring tiles of rows for the same tokens, and
+// each brings half of X for both; where the number of tiles of rows is odd, the last pair has one beyond N.
+//
 // The work items of this block, of a persistent grid: the splits of a tile follow each other (they run together and
 // meet in L2, or are a cluster), tiles run through bands of kRaster token tiles so that what runs together reads few
 // rows of X and of W. Splits begin at multiples of kBlockStep blocks. The host keeps the number of items below 2^31 and
@@ -41,17 +44,19 @@ struct WorkItem {
 template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
-  static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
+  static constexpr u32 kPair = Config::kMulticast;
+  static constexpr u32 kTilesN = (Config::kN + kRows * kPair - 1) / (kRows * kPair);  // of all blocks of a pair
   static constexpr int kKBlocks = (Config::kK + 63) / 64;
+  static_assert(kPair == 1 || (Config::kCluster == 1 && Config::kTokens % 16 == 0), "one use of a cluster at a time");
 
   u32 tiles_m, items;
-  u32 index = block_id();
+  u32 index = block_id() / kPair;
   LADDER_DEVICE explicit TileWalk(int m)
       : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens),
         items(tiles_m * kTilesN * Config::kSplits) {}
   LADDER_DEVICE bool more() const { return index < items; }
-  LADDER_DEVICE bool first() const { return index == block_id(); }
-  LADDER_DEVICE void advance() { index += block_count(); }
+  LADDER_DEVICE bool first() const { return index == block_id() / kPair; }
+  LADDER_DEVICE void advance() { index += block_count() / kPair; }
 
   LADDER_DEVICE WorkItem item() const {
     WorkItem work;
@@ -62,7 +67,9 @@ struct TileWalk {
     const u32 first_m = band * Config::kRaster;
     const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
-    work.first_row = static_cast<int>(within / width) * kRows;
+    const u32 rank = block_id() % kPair;
+    work.first_row = static_cast<int>(within / width * kPair + rank) * kRows;
+    work.tile = work.tile * kPair + rank;
     constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
     static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
                   "every split works");
@@ -71,6 +78,39 @@ struct TileWalk {
     return work;
   }
 };
+
+// X of a stage: kTokens rows of 64 columns. In a pair each block asks for half of them, for both.
+template <class Config>
+LADDER_DEVICE void produce_x(const TensorMap* map, u32 shared, u32 full, int first_token, int block) {
+  if constexpr (Config::kMulticast == 2) {
+    const u32 half = cluster_rank() * (Config::kTokens / 2);
+    copy_tensor_2d_pair(shared + half * 128, map, full, block * 64, first_token + static_cast<int>(half));
+  } else {
+    copy_tensor_2d(shared, map, full, block * 64, first_token);
+  }
+}
+
+// Arrivals at a stage's empty barrier: of every math warp, and in a pair of those of both blocks, into both of which X
+// is written.
+template <class Config>
+struct StageUsers {
+  static constexpr u32 kCount = Config::kMathGroups * 4 * Config::kMulticast;
+};
+// By all lanes of a math warp that has multiplied the stage.
+template <class Config>
+LADDER_DEVICE void release_stage(u32 empty) {
+  if constexpr (Config::kMulticast == 2) {
+    if (lane_id() < 2) barrier_arrive_cluster(empty, lane_id());
+  } else {
+    if (lane_id() == 0) barrier_arrive(empty);
+  }
+}
+
+// Once before a pair's first copy of X (the barriers are there) and once after the last (nothing arrives any more).
+template <class Config>
+LADDER_DEVICE void pair_sync() {
+  if constexpr (Config::kMulticast == 2) cluster_sync();
+}
 
 // Named barriers 1 .. kMathGroups belong to the math groups, one each; the one after them to all of them.
 LADDER_DEVICE void math_group_sync(u32 group) { named_sync(1 + group, 128); }
@@ -131,7 +171,8 @@ LADDER_DEVICE bool share_splits(const float (&acc)[Config::kRowTiles][Config::kT
   const u32 thread = thread_id() & 127;
   u8* const counter =
       static_cast<u8*>(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kMathGroups + group) * 4;
-  u8* const mine = split_partials(arguments.workspace) + (static_cast<i64>(work.tile) * Config::kSplits + work.split) * Partials::kBytes +
+  u8* const mine = split_partials(arguments.workspace) +
+                   (static_cast<i64>(work.tile) * Config::kSplits + work.split) * Partials::kBytes +
                    group * Config::kRowTiles * Partials::kTile + thread * 16;
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
@@ -226,8 +267,8 @@ LADDER_DEVICE void stage_quad(u32 staging, int j, u32 row, const float (&sums)[4
 // bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a loop:
 // were it not unrolled, the accumulators would move to memory.
 template <class Config, int kFirst>
-LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulArguments& arguments, int first_token, int first_row,
-                              u32 group, u32 staging, float bias0, float bias1) {
+LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulArguments& arguments, int first_token,
+                              int first_row, u32 group, u32 staging, float bias0, float bias1) {
   using Output = typename Config::Output;
   using Shape = Staging<Output>;
   constexpr int kLeft = Config::kTokens - kFirst;
@@ -315,8 +356,8 @@ LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& argume
       }
     }
     math_group_sync(group);
-    store_staged<Config, kChunk>(staging, arguments.y, first_token + 8 * first,
-                                 tokens < 8 * quads ? tokens : 8 * quads, first_row);
+    store_staged<Config, kChunk>(staging, arguments.y, first_token + 8 * first, tokens < 8 * quads ? tokens : 8 * quads,
+                                 first_row);
   }
 }
 

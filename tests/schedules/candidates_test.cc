@@ -86,7 +86,8 @@ TEST(Candidates, LowerRefusesWhatDoesNotFit) {
     Candidate good = schedule->Enumerate(op, 16, target).front();
     for (auto& parameter : good.parameters) {
       for (const int64_t value : {int64_t{-1}, int64_t{0}, int64_t{1} << 40}) {
-        if (value == 0 && std::set<std::string>{"pair_table", "scale_in_weights", "cluster"}.contains(parameter.first)) {
+        if (value == 0 &&
+            std::set<std::string>{"pair_table", "scale_in_weights", "cluster"}.contains(parameter.first)) {
           continue;
         }
         Candidate bad = good;
