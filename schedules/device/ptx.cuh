@@ -237,15 +237,6 @@ LADDER_DEVICE void copy_tensor_2d(u32 shared, const TensorMap* map, u32 barrier,
       "l"(map), "r"(barrier), "r"(column), "r"(row)
       : "memory");
 }
-// The same into both blocks of a pair (a cluster of two): to the same shared address in each, counted on the barrier at
-// the same address in each.
-LADDER_DEVICE void copy_tensor_2d_pair(u32 shared, const TensorMap* map, u32 barrier, int column, int row) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
-      "[%1, {%3, %4}], [%2], %5;" ::"r"(shared),
-      "l"(map), "r"(barrier), "r"(column), "r"(row), "h"((u16)3)
-      : "memory");
-}
 LADDER_DEVICE void prefetch_tensor_map(const TensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
@@ -260,14 +251,6 @@ LADDER_DEVICE u32 cluster_rank() {
 // arrived is seen by every thread after its wait. Also needed before a block returns whose memory others read.
 LADDER_DEVICE void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
 LADDER_DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
-// Arrives at the barrier at this shared address in block `rank` of the cluster.
-LADDER_DEVICE void barrier_arrive_cluster(u32 barrier, u32 rank) {
-  asm volatile(
-      "{\n.reg .u32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}" ::"r"(barrier),
-      "r"(rank)
-      : "memory");
-}
 // What lies at this shared address in block `rank` of the cluster.
 LADDER_DEVICE Vec4 load_cluster_v4(u32 a, u32 rank) {
   Vec4 v;

@@ -15,8 +15,7 @@
 namespace ladder {
 namespace {
 
-constexpr int kBlock = 64;          // columns of K in a stage
-constexpr double kCacheRate = 2.5;  // of the L2 cache, many blocks reading the same, over device memory's
+constexpr int kBlock = 64;  // columns of K in a stage
 constexpr size_t kMostCandidates = 60;
 
 int64_t KBlocks(const NormalizedOperator& op) { return (op.k() + kBlock - 1) / kBlock; }
@@ -86,18 +85,14 @@ class DenseWgmmaSchedule final : public Schedule {
         const int64_t tiles_m = shape.TilesOfM(m);
         shape.stages = most;
         shape.raster = RasterFor(tiles_m, places, tokens, static_cast<double>(shape.rows()));
-        std::vector<std::array<int, 3>> choices;  // splits, cluster, multicast
-        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) {
-          choices.push_back({splits, 1, 1});
-          if (SharesX(op, shape)) choices.push_back({splits, 1, 2});
-        }
+        std::vector<std::pair<int, int>> choices;  // splits, cluster
+        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) choices.emplace_back(splits, 1);
         for (const int cluster : ClusterChoices(tiles, target.limits, blocks, KBlocks(op))) {
-          choices.push_back({cluster, cluster, 1});
+          choices.emplace_back(cluster, cluster);
         }
-        for (const auto& [splits, cluster, multicast] : choices) {
+        for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
           shape.cluster = cluster;
-          shape.multicast = multicast;
           Candidate candidate{.schedule = std::string(name()), .parameters = ShapeParameters(shape)};
           WarpGroupShape again;
           if (Read(op, candidate, target, again).ok()) candidates.push_back(std::move(candidate));
@@ -114,14 +109,12 @@ class DenseWgmmaSchedule final : public Schedule {
     if (absl::Status status = Read(op, candidate, target, shape); !status.ok()) return status;
     LoweredKernel kernel;
     kernel.launch = WarpGroupLaunch(op, shape, target.limits, OtherBytes(op, shape) + shape.stages * StageBytes(shape));
-    kernel.launch.tensor_maps = {{.operand = TensorOperand::kX,
-                                  .box_columns = kBlock,
-                                  .box_rows = shape.tokens / shape.multicast,
-                                  .swizzle_bytes = 128},
-                                 {.operand = TensorOperand::kW,
-                                  .box_columns = kBlock,
-                                  .box_rows = static_cast<int>(shape.rows()),
-                                  .swizzle_bytes = 128}};
+    kernel.launch.tensor_maps = {
+        {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = shape.tokens, .swizzle_bytes = 128},
+        {.operand = TensorOperand::kW,
+         .box_columns = kBlock,
+         .box_rows = static_cast<int>(shape.rows()),
+         .swizzle_bytes = 128}};
 
     KernelShape text;
     text.header = "schedules/matmul/dense_wgmma.cuh";
@@ -149,12 +142,11 @@ class DenseWgmmaSchedule final : public Schedule {
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * std::max(shape.tokens, 64) * kBlock * 2 / flops_per_cycle * shape.blocks;
     const double chain = 200.0;
-    const double cache_rate = kCacheRate * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock;
-    const double shared_x = shape.tokens * kBlock * 2.0 * (1 - 1.0 / shape.multicast);  // that the pair's other brings
-    const double cache = (static_cast<double>(StageBytes(shape)) - shared_x) * shape.blocks / cache_rate;
+    const double cache_rate = 2.5 * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock;
+    const double cache = static_cast<double>(StageBytes(shape)) * shape.blocks / cache_rate;
     const double stage = std::max({tensor, chain, cache}) + 0.1 * std::min(tensor, cache);
 
-    const int64_t places = Places(limits, shape.blocks, shape.together());
+    const int64_t places = Places(limits, shape.blocks, shape.cluster);
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);

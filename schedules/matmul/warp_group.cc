@@ -39,7 +39,6 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape) {
   status.Update(ReadParameter(candidate, "stages", 2, 16, shape.stages));
   status.Update(ReadParameter(candidate, "splits", 1, 16, shape.splits));
   status.Update(ReadParameter(candidate, "cluster", 1, 8, shape.cluster));
-  status.Update(ReadParameter(candidate, "multicast", 1, 2, shape.multicast));
   status.Update(ReadParameter(candidate, "raster", 1, 64, shape.raster));
   status.Update(ReadParameter(candidate, "blocks", 1, 2, shape.blocks));
   if (status.ok() && shape.tokens % 8 != 0) {
@@ -48,27 +47,21 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape) {
   if (status.ok() && shape.cluster != 1 && shape.cluster != shape.splits) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": cluster must be 1 or the splits"));
   }
-  if (status.ok() && shape.multicast == 2 && (shape.cluster != 1 || shape.tokens % 16 != 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(candidate.ToString(), ": multicast=2 halves the tokens in eights, and excludes another cluster"));
-  }
   return status;
 }
 
 std::vector<std::pair<std::string, int64_t>> ShapeParameters(const WarpGroupShape& shape) {
-  return {{"tokens", shape.tokens},       {"groups", shape.groups}, {"row_tiles", shape.row_tiles},
-          {"stages", shape.stages},       {"splits", shape.splits}, {"cluster", shape.cluster},
-          {"multicast", shape.multicast}, {"raster", shape.raster}, {"blocks", shape.blocks}};
+  return {{"tokens", shape.tokens}, {"groups", shape.groups}, {"row_tiles", shape.row_tiles},
+          {"stages", shape.stages}, {"splits", shape.splits}, {"cluster", shape.cluster},
+          {"raster", shape.raster}, {"blocks", shape.blocks}};
 }
 
 std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupShape& shape,
                                                                const DeviceLimits& limits) {
   const RegisterBudget budget = BudgetFor(shape, limits);
-  return {{"kTokens", shape.tokens},       {"kMathGroups", shape.groups},
-          {"kRowTiles", shape.row_tiles},  {"kStages", shape.stages},
-          {"kSplits", shape.splits},       {"kCluster", shape.cluster},
-          {"kMulticast", shape.multicast}, {"kRaster", shape.raster},
-          {"kMathRegisters", budget.math}, {"kProducerRegisters", budget.producer}};
+  return {{"kTokens", shape.tokens}, {"kMathGroups", shape.groups},   {"kRowTiles", shape.row_tiles},
+          {"kStages", shape.stages}, {"kSplits", shape.splits},       {"kCluster", shape.cluster},
+          {"kRaster", shape.raster}, {"kMathRegisters", budget.math}, {"kProducerRegisters", budget.producer}};
 }
 
 RegisterBudget BudgetFor(const WarpGroupShape& shape, const DeviceLimits& limits) {
@@ -111,10 +104,6 @@ std::vector<int> TokenTiles(int64_t m, int most) {
   // In steps of 16: which of them ends the last round of blocks well depends on M and N.
   for (int64_t tokens = 96; tokens <= most && tokens < m; tokens += 16) add(tokens);
   return tiles;
-}
-
-bool SharesX(const NormalizedOperator& op, const WarpGroupShape& shape) {
-  return shape.tokens >= 64 && shape.tokens % 16 == 0 && op.n() > shape.rows();
 }
 
 double WaveEfficiency(int64_t items, int64_t places) {
@@ -180,8 +169,8 @@ LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& s
   launch.shared_bytes = shared_bytes;
   launch.m_tile = shape.tokens;
   launch.blocks_per_m_tile = shape.TilesOfN(op) * shape.splits;
-  launch.cluster = shape.together();
-  launch.max_blocks = Places(limits, shape.blocks, shape.together());
+  launch.cluster = shape.cluster;
+  launch.max_blocks = Places(limits, shape.blocks, shape.cluster);
   int64_t tiles_m = std::min((kMaxDimension + shape.tokens - 1) / shape.tokens, kMostItems / launch.blocks_per_m_tile);
   if (shape.splits > 1 && shape.cluster == 1) {
     // A counter of 4 bytes per output tile and math group.

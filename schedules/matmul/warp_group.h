@@ -26,18 +26,12 @@ struct WarpGroupShape {
   int splits = 1;  // of K
   int cluster =
       1;  // blocks of a cluster: 1, or `splits`, whose sums then meet in shared memory and not in the workspace
-  int multicast = 1;  // 2: the blocks of a pair (a cluster) share the X they bring
-  int raster = 8;     // token tiles per band
-  int blocks = 1;     // per multiprocessor
+  int raster = 8;  // token tiles per band
+  int blocks = 1;  // per multiprocessor
 
   int threads() const { return 128 * (groups + 1); }
   int64_t rows() const { return int64_t{64} * groups * row_tiles; }
-  // Tiles of rows, those beyond N that complete a pair included.
-  int64_t TilesOfN(const NormalizedOperator& op) const {
-    return (op.n() + rows() * multicast - 1) / (rows() * multicast) * multicast;
-  }
-  // Blocks that are launched together.
-  int together() const { return cluster > multicast ? cluster : multicast; }
+  int64_t TilesOfN(const NormalizedOperator& op) const { return (op.n() + rows() - 1) / rows(); }
   int64_t TilesOfM(int64_t m) const { return (m + tokens - 1) / tokens; }
 };
 
@@ -88,9 +82,6 @@ std::vector<int> ClusterChoices(int64_t tiles, const DeviceLimits& limits, int b
 int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster);
 // Bytes of a block's partial sums, which its ring of stages must hold where splits form a cluster.
 int64_t PartialBytes(const WarpGroupShape& shape);
-
-// Whether a pair may share X: there is a second tile of rows, and much of what a stage brings is X.
-bool SharesX(const NormalizedOperator& op, const WarpGroupShape& shape);
 
 // Share of the places' time spent on whole items: items over (rounds * places).
 double WaveEfficiency(int64_t items, int64_t places);

@@ -156,10 +156,8 @@ class WgmmaSchedule final : public Schedule {
     if (kernel.launch.max_m < 1) {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": N needs more counters than there are"));
     }
-    kernel.launch.tensor_maps = {{.operand = TensorOperand::kX,
-                                  .box_columns = kBlock,
-                                  .box_rows = p.shape.tokens / p.shape.multicast,
-                                  .swizzle_bytes = 128}};
+    kernel.launch.tensor_maps = {
+        {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = p.shape.tokens, .swizzle_bytes = 128}};
     kernel.numerics.scale_in_weights = p.scale_in_weights;
 
     KernelShape text;
@@ -200,11 +198,10 @@ class WgmmaSchedule final : public Schedule {
     // What a warp group cannot hide: each of its warps decodes, multiplies and waits in turn.
     const double chain =
         kStageCycles + 4.0 / p.steps * kProductCycles + kLoneWarpCycles * instructions / 4 / shape.groups;
-    const double shared_x = shape.tokens * kBlock * 2.0 * (1 - 1.0 / shape.multicast);  // that the pair's other brings
-    const double cache_bytes = (static_cast<double>(StageBytes(op, shape)) - shared_x) * shape.blocks;
+    const double cache_bytes = static_cast<double>(StageBytes(op, shape)) * shape.blocks;
     const double cache = cache_bytes / (kCacheRate * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock);
 
-    const int64_t places = Places(limits, shape.blocks, shape.together());
+    const int64_t places = Places(limits, shape.blocks, shape.cluster);
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);
@@ -248,26 +245,22 @@ class WgmmaSchedule final : public Schedule {
         if (!Fits(op, p, target.limits)) continue;
         if (steps == 1 && kept > 0 && shape.tokens < 128) continue;  // short products hide too little
         if (++kept > 2) break;
-        std::vector<std::array<int, 3>> choices;  // splits, cluster, multicast
-        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) {
-          choices.push_back({splits, 1, 1});
-          if (SharesX(op, shape)) choices.push_back({splits, 1, 2});
-        }
+        std::vector<std::pair<int, int>> choices;  // splits, cluster
+        for (const int splits : SplitChoices(tiles, places, KBlocks(op))) choices.emplace_back(splits, 1);
         // Half of the places, so that the next launch's blocks find room and ask for their weights early.
         if (shape.blocks == 2) {
           for (const int splits : SplitChoices(tiles, places / 2, KBlocks(op))) {
-            if (std::find(choices.begin(), choices.end(), std::array{splits, 1, 1}) == choices.end()) {
-              choices.push_back({splits, 1, 1});
+            if (std::find(choices.begin(), choices.end(), std::pair(splits, 1)) == choices.end()) {
+              choices.emplace_back(splits, 1);
             }
           }
         }
         for (const int cluster : ClusterChoices(tiles, target.limits, shape.blocks, KBlocks(op))) {
-          choices.push_back({cluster, cluster, 1});
+          choices.emplace_back(cluster, cluster);
         }
-        for (const auto& [splits, cluster, multicast] : choices) {
+        for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
           shape.cluster = cluster;
-          shape.multicast = multicast;
           Candidate candidate{.schedule = std::string(name()), .parameters = ShapeParameters(shape)};
           candidate.parameters.emplace_back("steps", steps);
           candidate.parameters.emplace_back("scale_in_weights", in_weights ? 1 : 0);

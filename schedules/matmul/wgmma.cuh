@@ -116,6 +116,12 @@ LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u
   }
 }
 
+template <class Config>
+LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int first_token, int block) {
+  using Plan = WgmmaPlan<Config>;
+  copy_tensor_2d(base + stage * Plan::kXBytes, map, base + Plan::kFull + stage * 8, block * 64, first_token);
+}
+
 // What the producer's thread does before the block's other threads have come: makes the barriers and asks for weights.
 // These are constants, so the first item's first stages are on their way before the previous kernel has finished; what
 // that kernel may have written (x) waits for it. Returns how many stages.
@@ -125,7 +131,7 @@ LADDER_DEVICE int wgmma_start(const MatmulTmaArguments& arguments, u32 base) {
 #pragma unroll 1
   for (int i = 0; i < Config::kStages; i++) {
     barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, StageUsers<Config>::kCount);
+    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
   }
   barrier_init_fence();
   const typename Plan::Walk walk(arguments.base.m);
@@ -156,8 +162,7 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, 
         barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
         produce_weights<Config>(arguments.base, base, ring.stage, work.first_row, block);
       }
-      produce_x<Config>(&arguments.x_map, base + ring.stage * Plan::kXBytes, base + Plan::kFull + ring.stage * 8,
-                        work.first_token, block);
+      produce_x<Config>(&arguments.x_map, base, ring.stage, work.first_token, block);
       ring.advance();
     }
   }
@@ -176,6 +181,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   constexpr int kUnroll = Config::kUnroll;
   constexpr int kValues = Config::kTokens / 2;
   const u32 thread = thread_id() & 127;
+  const bool first_lane = (thread & 31) == 0;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
   const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
   const u32 ring_x = wgmma_descriptor_low(base);
@@ -279,11 +285,11 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           wgmma_commit();
           wgmma_wait<1>();
           // The stage before has been multiplied.
-          if (c == 0) {
+          if (c == 0 && first_lane) {
             if (u > 0) {
-              release_stage<Config>(base + Plan::kEmpty + (stage - 1) * 8);
+              barrier_arrive(base + Plan::kEmpty + (stage - 1) * 8);
             } else if (previous_empty != 0) {
-              release_stage<Config>(previous_empty);
+              barrier_arrive(previous_empty);
             }
           }
         }
@@ -304,7 +310,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       wgmma_settle(acc[t]);
       if constexpr (Plan::kAtGroupEnds) wgmma_settle(part[t]);
     }
-    release_stage<Config>(previous_empty);
+    if (first_lane) barrier_arrive(previous_empty);
     if constexpr (!Config::kScaleInWeights) {
 #pragma unroll
       for (int t = 0; t < kRowTiles; t++) {
@@ -321,32 +327,32 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 }
 
 // Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kPairTable,
-// kUnroll (stages a turn), kSplits, kCluster, kMulticast, kRaster, kMathRegisters and kProducerRegisters (0: leave them
-// as launched).
+// kUnroll (stages a turn), kSplits, kCluster, kRaster, kMathRegisters and kProducerRegisters (0: leave them as
+// launched).
 template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;
   const u32 base = (dynamic_shared() + 1023u) & ~1023u;
   launch_dependents();
-  const bool producer = thread_id() == 128 * Config::kMathGroups;
+  // Uniform, and the compiler can tell. The producer is an elected lane, not a numbered one: copies by what may be any
+  // lanes come with a loop around each, which made every kernel here 20 to 35% slower (H100).
+  const u32 group = shuffle(thread_id() >> 7, 0);
+  const bool producer = shuffle(thread_id() >> 5, 0) == 4 * Config::kMathGroups;
   int early = 0;
-  if (producer) early = wgmma_start<Config>(arguments, base);
+  if (producer && elect_one()) early = wgmma_start<Config>(arguments, base);
   if constexpr (Config::kPairTable != 0) {
     if (thread_id() < 128 * Config::kMathGroups) {
       build_pair_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
     }
   }
   block_sync();
-  pair_sync<Config>();
-  const u32 group = shuffle(thread_id() >> 7, 0);  // uniform, and the compiler can tell
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
-    if (producer) wgmma_produce<Config>(arguments, base, early);
+    if (producer && elect_one()) wgmma_produce<Config>(arguments, base, early);
   } else {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     wgmma_multiply<Config>(arguments.base, base, group);
   }
-  pair_sync<Config>();
 }
 
 }  // namespace ladder

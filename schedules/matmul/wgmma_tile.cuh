@@ -33,9 +33,6 @@ struct WorkItem {
   int k_begin, k_end;  // in blocks of 64 columns
 };
 
-// With kMulticast == 2 the blocks of a pair (a cluster) compute neighbouring tiles of rows for the same tokens, and
-// each brings half of X for both; where the number of tiles of rows is odd, the last pair has one beyond N.
-//
 // The work items of this block, of a persistent grid: the splits of a tile follow each other (they run together and
 // meet in L2, or are a cluster), tiles run through bands of kRaster token tiles so that what runs together reads few
 // rows of X and of W. Splits begin at multiples of kBlockStep blocks. The host keeps the number of items below 2^31 and
@@ -44,19 +41,17 @@ struct WorkItem {
 template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
-  static constexpr u32 kPair = Config::kMulticast;
-  static constexpr u32 kTilesN = (Config::kN + kRows * kPair - 1) / (kRows * kPair);  // of all blocks of a pair
+  static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
   static constexpr int kKBlocks = (Config::kK + 63) / 64;
-  static_assert(kPair == 1 || (Config::kCluster == 1 && Config::kTokens % 16 == 0), "one use of a cluster at a time");
 
   u32 tiles_m, items;
-  u32 index = block_id() / kPair;
+  u32 index = block_id();
   LADDER_DEVICE explicit TileWalk(int m)
       : tiles_m((static_cast<u32>(m) + Config::kTokens - 1) / Config::kTokens),
         items(tiles_m * kTilesN * Config::kSplits) {}
   LADDER_DEVICE bool more() const { return index < items; }
-  LADDER_DEVICE bool first() const { return index == block_id() / kPair; }
-  LADDER_DEVICE void advance() { index += block_count() / kPair; }
+  LADDER_DEVICE bool first() const { return index == block_id(); }
+  LADDER_DEVICE void advance() { index += block_count(); }
 
   LADDER_DEVICE WorkItem item() const {
     WorkItem work;
@@ -67,9 +62,7 @@ struct TileWalk {
     const u32 first_m = band * Config::kRaster;
     const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
-    const u32 rank = block_id() % kPair;
-    work.first_row = static_cast<int>(within / width * kPair + rank) * kRows;
-    work.tile = work.tile * kPair + rank;
+    work.first_row = static_cast<int>(within / width) * kRows;
     constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
     static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
                   "every split works");
@@ -78,39 +71,6 @@ struct TileWalk {
     return work;
   }
 };
-
-// X of a stage: kTokens rows of 64 columns. In a pair each block asks for half of them, for both.
-template <class Config>
-LADDER_DEVICE void produce_x(const TensorMap* map, u32 shared, u32 full, int first_token, int block) {
-  if constexpr (Config::kMulticast == 2) {
-    const u32 half = cluster_rank() * (Config::kTokens / 2);
-    copy_tensor_2d_pair(shared + half * 128, map, full, block * 64, first_token + static_cast<int>(half));
-  } else {
-    copy_tensor_2d(shared, map, full, block * 64, first_token);
-  }
-}
-
-// Arrivals at a stage's empty barrier: of every math warp, and in a pair of those of both blocks, into both of which X
-// is written.
-template <class Config>
-struct StageUsers {
-  static constexpr u32 kCount = Config::kMathGroups * 4 * Config::kMulticast;
-};
-// By all lanes of a math warp that has multiplied the stage.
-template <class Config>
-LADDER_DEVICE void release_stage(u32 empty) {
-  if constexpr (Config::kMulticast == 2) {
-    if (lane_id() < 2) barrier_arrive_cluster(empty, lane_id());
-  } else {
-    if (lane_id() == 0) barrier_arrive(empty);
-  }
-}
-
-// Once before a pair's first copy of X (the barriers are there) and once after the last (nothing arrives any more).
-template <class Config>
-LADDER_DEVICE void pair_sync() {
-  if constexpr (Config::kMulticast == 2) cluster_sync();
-}
 
 // Named barriers 1 .. kMathGroups belong to the math groups, one each; the one after them to all of them.
 LADDER_DEVICE void math_group_sync(u32 group) { named_sync(1 + group, 128); }

@@ -120,8 +120,6 @@ class Block {
   uint32_t ClusterRank() const { return static_cast<uint32_t>(id_ % launch_.cluster); }
   void ClusterArrive();
   void ClusterWait();
-  // Block `rank` of the cluster; fails if there is none or it has ended.
-  Block& ClusterBlock(uint32_t rank, const char* operation);
   void LoadCluster(uint32_t address, uint32_t rank, uint32_t bytes, void* out);
 
   // copies.cc
@@ -133,7 +131,6 @@ class Block {
   void BarrierWait(uint32_t barrier, uint32_t parity);
   void CopyBulk(uint32_t shared, const void* global, uint32_t bytes, uint32_t barrier);
   void CopyTensor(uint32_t shared, const void* map, uint32_t barrier, int column, int row);
-  void CopyTensorPair(uint32_t shared, const void* map, uint32_t barrier, int column, int row);
 
   // matrix.cc
   void LoadMatrix(int count, uint32_t* registers, uint32_t address);
@@ -158,7 +155,6 @@ class Block {
   void TryCompleteCluster();
   void Land(const PendingCopy& copy, bool ordinary);
   MBarrier& FindBarrier(uint32_t barrier, const char* operation);
-  PendingCopy TensorCopy(uint32_t shared, const void* map, int column, int row);
   void IssueCopy(uint32_t barrier, const PendingCopy& copy, const char* operation);
   bool TryComplete(MBarrier& barrier);
   void Compute(Wgmma& wgmma);

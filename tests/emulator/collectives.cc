@@ -123,17 +123,13 @@ void Block::ClusterWait() {
   scheduler_.Suspend("cluster_wait");
 }
 
-Block& Block::ClusterBlock(uint32_t rank, const char* operation) {
+void Block::LoadCluster(uint32_t address, uint32_t rank, uint32_t bytes, void* out) {
   if (rank >= cluster_->blocks.size()) {
-    scheduler_.Fail("%s: rank %u in a cluster of %zu", operation, rank, cluster_->blocks.size());
+    scheduler_.Fail("load_cluster: rank %u in a cluster of %zu", rank, cluster_->blocks.size());
   }
   Block& there = *cluster_->blocks[rank];
-  if (there.live_ == 0) scheduler_.Fail("%s: block %u of the cluster has ended", operation, rank);
-  return there;
-}
-
-void Block::LoadCluster(uint32_t address, uint32_t rank, uint32_t bytes, void* out) {
-  ClusterBlock(rank, "load_cluster").shared_.Load(address, bytes, out, "load_cluster");
+  if (there.live_ == 0) scheduler_.Fail("load_cluster: block %u of the cluster has ended", rank);
+  there.shared_.Load(address, bytes, out, "load_cluster");
 }
 
 void Block::Exit() {

@@ -165,7 +165,7 @@ void Block::CopyBulk(uint32_t shared, const void* global, uint32_t bytes, uint32
   IssueCopy(barrier, copy, "copy_bulk");
 }
 
-PendingCopy Block::TensorCopy(uint32_t shared, const void* map, int column, int row) {
+void Block::CopyTensor(uint32_t shared, const void* map, uint32_t barrier, int column, int row) {
   const TensorMapContents* contents = static_cast<const TensorMapContents*>(map);
   if (contents->magic != TensorMapContents::kMagic) scheduler_.Fail("copy_tensor_2d: not a tensor map");
   if (contents->swizzle_bytes != 0 && shared % (8 * contents->swizzle_bytes) != 0) {
@@ -179,17 +179,7 @@ PendingCopy Block::TensorCopy(uint32_t shared, const void* map, int column, int 
   copy.map = contents;
   copy.column = column;
   copy.row = row;
-  return copy;
-}
-
-void Block::CopyTensor(uint32_t shared, const void* map, uint32_t barrier, int column, int row) {
-  IssueCopy(barrier, TensorCopy(shared, map, column, row), "copy_tensor_2d");
-}
-
-void Block::CopyTensorPair(uint32_t shared, const void* map, uint32_t barrier, int column, int row) {
-  const PendingCopy copy = TensorCopy(shared, map, column, row);
-  for (uint32_t rank : {0, 1})
-    ClusterBlock(rank, "copy_tensor_2d_pair").IssueCopy(barrier, copy, "copy_tensor_2d_pair");
+  IssueCopy(barrier, copy, "copy_tensor_2d");
 }
 
 }  // namespace ladder::emulator

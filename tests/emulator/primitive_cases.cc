@@ -145,15 +145,6 @@ std::vector<PrimitiveCase> PrimitiveCases() {
   cluster.capability = 90;
   cluster.shared_bytes = 512;
   cases.push_back(cluster);
-  PrimitiveCase pair = Make("pair", "pair_kernel(p)", 256, 1, 2 * 257);
-  pair.blocks = pair.cluster = 2;
-  pair.capability = 90;
-  pair.tensor_map = true;
-  pair.map.rows = 16;
-  pair.map.columns = 32;
-  pair.map.box_rows = 8;
-  pair.map.box_columns = 32;
-  cases.push_back(pair);
   for (int swizzle : {0, 32, 64, 128}) {
     // 20 rows of 80 values, boxes of 24 rows starting above the first and ending right of the last column.
     const int columns = swizzle == 0 ? 32 : swizzle / 2;

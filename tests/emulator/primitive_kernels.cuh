@@ -248,31 +248,6 @@ LADDER_DEVICE void cluster_kernel(const MatmulArguments& p) {
   cluster_wait();
 }
 
-// A pair of blocks: each brings one of two boxes of 128 words for both, then arrives at a barrier in both. 257 words
-// out a block: the boxes, and that it came to the end.
-LADDER_DEVICE void pair_kernel(const MatmulTmaArguments& p) {
-  const u32 t = thread_id(), s = (dynamic_shared() + 127) & ~127u, boxes = s + 128, rank = cluster_rank();
-  if (t == 0) {
-    barrier_init(s, 1);
-    barrier_init(s + 8, 2);
-    barrier_init_fence();
-  }
-  block_sync();
-  cluster_arrive();
-  cluster_wait();
-  if (t == 0) {
-    barrier_arrive_expect(s, 1024);
-    copy_tensor_2d_pair(boxes + rank * 512, &p.x_map, s, 0, static_cast<int>(rank) * 8);
-  }
-  barrier_wait(s, 0);
-  for (u32 i = t; i < 256; i += 128) put(p.base, 257 * block_id() + i, load_shared_u32(boxes + 4 * i));
-  if (t < 2) barrier_arrive_cluster(s + 8, t);
-  barrier_wait(s + 8, 0);
-  if (t == 0) put(p.base, 257 * block_id() + 256, 1);
-  cluster_arrive();
-  cluster_wait();
-}
-
 // A K-major tile of `rows` x 64 values from row-major words into shared memory, swizzled as TMA would.
 LADDER_DEVICE void stage_tile(u32 shared, const void* from, int rows) {
   for (int i = thread_id(); i < rows * 8; i += 128) {

@@ -139,9 +139,6 @@ LADDER_DEVICE void copy_bulk_keep(u32 shared, const void* global, u32 bytes, u32
 LADDER_DEVICE void copy_tensor_2d(u32 shared, const TensorMap* map, u32 barrier, int column, int row) {
   emulator::runtime->copy_tensor(shared, map, barrier, column, row);
 }
-LADDER_DEVICE void copy_tensor_2d_pair(u32 shared, const TensorMap* map, u32 barrier, int column, int row) {
-  emulator::runtime->copy_tensor_pair(shared, map, barrier, column, row);
-}
 LADDER_DEVICE void prefetch_tensor_map(const TensorMap*) {}
 LADDER_DEVICE void fence_async_proxy() { emulator::runtime->fence_async_proxy(); }
 
@@ -149,9 +146,6 @@ LADDER_DEVICE void fence_async_proxy() { emulator::runtime->fence_async_proxy();
 LADDER_DEVICE u32 cluster_rank() { return emulator::runtime->cluster_rank(); }
 LADDER_DEVICE void cluster_arrive() { emulator::runtime->cluster_arrive(); }
 LADDER_DEVICE void cluster_wait() { emulator::runtime->cluster_wait(); }
-LADDER_DEVICE void barrier_arrive_cluster(u32 barrier, u32 rank) {
-  emulator::runtime->barrier_arrive_cluster(barrier, rank);
-}
 LADDER_DEVICE Vec4 load_cluster_v4(u32 a, u32 rank) { return emulator::LoadCluster<Vec4>(a, rank); }
 LADDER_DEVICE float load_cluster_f32(u32 a, u32 rank) { return emulator::LoadCluster<float>(a, rank); }
 

@@ -237,13 +237,6 @@ Words Expected(const PrimitiveCase& c) {
   if (c.name == "named_barrier") return ExpectedNamedBarrier(c);
   if (c.name == "last_arriver") return ExpectedLastArriver();
   if (c.name == "cluster") return ExpectedCluster(c);
-  if (c.name == "pair") {
-    Words y = c.x;
-    y.push_back(1);
-    y.insert(y.end(), c.x.begin(), c.x.end());
-    y.push_back(1);
-    return y;
-  }
   if (c.tensor_map) return ExpectedTensor(c);
   ADD_FAILURE() << "no expectation for " << c.name;
   return {};

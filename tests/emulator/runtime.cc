@@ -106,10 +106,6 @@ constexpr RuntimeTable kTable = {
           Now()->ClusterArrive();
         },
     .cluster_wait = [] { Now()->ClusterWait(); },
-    .barrier_arrive_cluster =
-        [](unsigned barrier, unsigned rank) { Now()->ClusterBlock(rank, "barrier_arrive").BarrierArrive(barrier, 0); },
-    .copy_tensor_pair = [](unsigned shared, const void* map, unsigned barrier, int column,
-                           int row) { Now()->CopyTensorPair(shared, map, barrier, column, row); },
     .load_cluster =
         [](unsigned address, unsigned rank, unsigned bytes, void* out) {
           Now()->scheduler().MaybeYield();

@@ -50,8 +50,6 @@ struct RuntimeTable {
   unsigned (*cluster_rank)();
   void (*cluster_arrive)();
   void (*cluster_wait)();
-  void (*barrier_arrive_cluster)(unsigned barrier, unsigned rank);
-  void (*copy_tensor_pair)(unsigned shared, const void* map, unsigned barrier, int column, int row);
   void (*load_cluster)(unsigned address, unsigned rank, unsigned bytes, void* out);
 
   // Warp group matrix. `a` is null when operand A comes from shared memory.

@@ -123,8 +123,8 @@ TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
   std::printf("%s on %s: %zu kernels, %zu wrong\n", c.schedule.c_str(), c.arch.c_str(), kernels.size(), wrong);
 }
 
-// Clusters and pairs that take several items one after the other: enumeration offers them for one round, but any number
-// of rows may come.
+// Clusters that take several items one after the other: enumeration offers them for one round, but any number of rows
+// may come.
 TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
   const ScheduleCatalog catalog = MakeCatalog();
   absl::StatusOr<Target> target = EmulatedTarget({.arch = "sm_90a"});
@@ -144,21 +144,12 @@ TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
     int64_t m;
   };
   const std::vector<Named> cases = {
-      {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=2,multicast=1" + tail + "0)",
+      {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=2" + tail + "0)",
        normalized("int4", 200, 512, true), 45},
-      {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=4,cluster=4,multicast=1" + tail + "1)",
+      {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=4,cluster=4" + tail + "1)",
        normalized("nf4", 300, 2048, false), 30},
-      {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,multicast=1,raster=1,blocks=1)",
+      {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,raster=1,blocks=1)",
        normalized("fp16", 390, 320, true), 70},
-      // Pairs, the last one with a tile beyond N or whole, on 4 blocks.
-      {"wgmma(tokens=32,groups=1,row_tiles=1,stages=4,splits=1,cluster=1,multicast=2" + tail + "0)",
-       normalized("int4", 300, 512, true), 130},
-      {"wgmma(tokens=16,groups=2,row_tiles=1,stages=8,splits=3,cluster=1,multicast=2" + tail + "1)",
-       normalized("nf4", 250, 2048, false), 20},
-      {"dense_wgmma(tokens=48,groups=1,row_tiles=2,stages=3,splits=1,cluster=1,multicast=2,raster=2,blocks=1)",
-       normalized("fp16", 140, 200, true), 100},
-      {"dense_wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=1,multicast=2,raster=1,blocks=1)",
-       normalized("fp16", 300, 640, false), 33},
       {"decode(rows=4,row_tiles=2,row_warps=1,warps=4,unit=1,loads=1,splits=4,cluster=1,pair_table=0)",
        normalized("int4", 100, 1024, true), 3},
   };

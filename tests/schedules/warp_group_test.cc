@@ -161,22 +161,19 @@ TEST(Candidates, BadParametersAreRefusedByName) {
     return std::string(wgmma->Lower(op, *candidate, h200).status().message());
   };
   const std::string tail =
-      ",groups=2,row_tiles=1,stages=4,splits=1,cluster=1,multicast=1,raster=8,blocks=1,steps=2,scale_in_weights=1,pair_"
-      "table=0)";
+      ",groups=2,row_tiles=1,stages=4,splits=1,cluster=1,raster=8,blocks=1,steps=2,scale_in_weights=1,pair_table=0)";
   EXPECT_EQ(lower("wgmma(tokens=128" + tail), "");
   EXPECT_NE(lower("wgmma(tokens=12" + tail).find("tokens"), std::string::npos);
   EXPECT_NE(lower("wgmma(tokens=512" + tail).find("tokens must lie in 8..256"), std::string::npos);
   EXPECT_NE(lower("wgmma(tokens=128,groups=2)").find("row_tiles is missing"), std::string::npos);
-  EXPECT_NE(
-      lower("wgmma(tokens=256,groups=2,row_tiles=1,stages=9,splits=1,cluster=1,multicast=1,raster=8,blocks=1,steps=2,"
-            "scale_in_weights=1,pair_table=0)")
-          .find("shared memory"),
-      std::string::npos);
-  EXPECT_NE(
-      lower("wgmma(tokens=256,groups=2,row_tiles=2,stages=3,splits=1,cluster=1,multicast=1,raster=8,blocks=1,steps=2,"
-            "scale_in_weights=1,pair_table=0)")
-          .find("registers"),
-      std::string::npos);
+  EXPECT_NE(lower("wgmma(tokens=256,groups=2,row_tiles=1,stages=9,splits=1,cluster=1,raster=8,blocks=1,steps=2,"
+                  "scale_in_weights=1,pair_table=0)")
+                .find("shared memory"),
+            std::string::npos);
+  EXPECT_NE(lower("wgmma(tokens=256,groups=2,row_tiles=2,stages=3,splits=1,cluster=1,raster=8,blocks=1,steps=2,"
+                  "scale_in_weights=1,pair_table=0)")
+                .find("registers"),
+            std::string::npos);
 }
 
 TEST(Supports, SaysWhatItNeeds) {
