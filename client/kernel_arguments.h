@@ -18,6 +18,8 @@ struct alignas(64) MatmulArguments {
   void* y = nullptr;
   void* workspace = nullptr;
   int m = 0;
+  float output_scale = 1;
+  const void* residual = nullptr;
 };
 
 struct alignas(64) MatmulTmaArguments {

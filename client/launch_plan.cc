@@ -1,5 +1,7 @@
 #include "client/launch_plan.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -73,6 +75,13 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op) {
   shape.scales = shape.quantized;
   shape.zeros = shape.quantized && !op.zeros().empty() && op.zeros() != "none";
   shape.bias = op.bias();
+  shape.output_scale = op.output_scale();
+  shape.residual = op.residual();
+  constexpr absl::string_view kActs[] = {"", "none", "silu", "gelu", "gelu_tanh"};
+  if (std::find(std::begin(kActs), std::end(kActs), op.act()) == std::end(kActs)) {
+    return absl::InternalError(absl::StrCat("this client doesn't know the activation function \"", op.act(),
+                                            "\"; use the client of the service's version"));
+  }
   return shape;
 }
 

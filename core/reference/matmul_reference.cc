@@ -1,6 +1,7 @@
 #include "core/reference/matmul_reference.h"
 
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 namespace ladder {
@@ -58,6 +59,30 @@ void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const ui
       y[row * op.n() + n] = sum;
       abs_sum[row * op.n() + n] = magnitude;
     }
+  }
+}
+
+double ReferenceAct(ActivationFunction act, double z) {
+  switch (act) {
+    case ActivationFunction::kNone:
+      return z;
+    case ActivationFunction::kSilu:
+      return z / (1 + std::exp(-z));
+    case ActivationFunction::kGelu:
+      return 0.5 * z * std::erfc(-z / std::numbers::sqrt2);
+    case ActivationFunction::kGeluTanh:
+      return 0.5 * z * (1 + std::tanh(std::sqrt(2 * std::numbers::inv_pi) * (z + 0.044715 * z * z * z)));
+  }
+  return z;
+}
+
+void ReferenceEpilogue(const NormalizedOperator& op, std::span<const double> sums, std::span<const double> abs_sums,
+                       float output_scale, std::span<const uint8_t> residual, std::span<double> y,
+                       std::span<double> magnitude) {
+  for (size_t i = 0; i < sums.size(); i++) {
+    y[i] = ReferenceAct(op.act(), sums[i]) * output_scale;
+    if (!residual.empty()) y[i] += LoadElement(op.out(), residual.data(), static_cast<int64_t>(i));
+    magnitude[i] = abs_sums[i] * std::fabs(output_scale);
   }
 }
 

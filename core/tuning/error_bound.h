@@ -7,12 +7,20 @@
 
 namespace ladder {
 
-// |y - ref| <= relative * |ref| + absolute * sum_k |x_k| |w_k s| + tiny, where ref and the sum are exact.
+// |y - ref| <= relative * |ref| + absolute * magnitude + tiny, where ref is exact and
+// magnitude = (sum_k |x_k| |w_k s| + |bias|) * |output_scale|.
 struct ErrorBound {
-  double relative = 0;  // u_out: the store's rounding
-  double absolute = 0;  // u_dec + u_scale + gamma_K: decode, scaling and accumulation
+  double relative = 0;  // u_out: the store's rounding, and the residual's addition
+  double absolute = 0;  // u_dec + u_scale + gamma_K: decode, scaling and accumulation, through the activation function
   double tiny = 0;      // half the smallest subnormal of the output type
 };
+
+// What an activation function makes of an error e of its argument z: at most slope * |e| + evaluation * |z|.
+struct ActivationError {
+  double slope = 1;       // its Lipschitz constant
+  double evaluation = 0;  // the device's evaluation; see the .cc
+};
+ActivationError ErrorOf(ActivationFunction act);
 
 // The constants of the path a kernel takes: u_dec is 0 for exact decodes and u_compute for tables and fractional zeros,
 // u_scale is u_compute when w * s is rounded to the compute type. gamma_K for fp32 accumulation: see the .cc.

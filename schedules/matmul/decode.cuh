@@ -215,7 +215,7 @@ struct DecodeKernel {
     }
   }
 
-  // The finished sum of (activation row, weight row n): scale, bias, store.
+  // The finished sum of (activation row, weight row n): scale, epilogue, store.
   static LADDER_DEVICE void finish(const MatmulArguments& p, int token, int n, float value) {
     if (n >= Config::kN) return;
     if constexpr (kScaleAtEnd) {
@@ -223,7 +223,7 @@ struct DecodeKernel {
           to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));
     }
     store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * Config::kN + n,
-                 value + load_bias<Config>(p.bias, n));
+                 finish_sum<Config>(p, value, load_bias<Config>(p.bias, n), token, n));
   }
 
   // Adds the warps' sums and stores the outputs, or this split's share of them; the last split adds the shares.

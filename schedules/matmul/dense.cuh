@@ -133,13 +133,17 @@ LADDER_DEVICE u8* dense_parts(const MatmulArguments& arguments, const DenseItem&
          thread_id() * 16;
 }
 
-// Puts one fragment (rows row, row + 8; tokens token, token + 1) into the turned tile.
+// Puts one finished fragment (rows row, row + 8; tokens token, token + 1) into the turned tile.
 template <class Config>
-LADDER_DEVICE void dense_stage(u32 shared, u32 row, u32 token, const float (&sums)[4], float bias0, float bias1) {
+LADDER_DEVICE void dense_stage(const MatmulArguments& arguments, const DenseItem& item, u32 shared, u32 row, u32 token,
+                               const float (&sums)[4], float bias0, float bias1) {
   using Plan = DensePlan<Config>;
 #pragma unroll
   for (u32 i = 0; i < 4; i++) {
-    const u32 bits = output_bits(typename Config::Output{}, sums[i] + (i < 2 ? bias0 : bias1));
+    const float value = finish_sum<Config>(arguments, sums[i], i < 2 ? bias0 : bias1,
+                                           item.first_token + static_cast<int>(token + (i & 1)),
+                                           item.first_row + static_cast<int>(row + 8 * (i >> 1)));
+    const u32 bits = output_bits(typename Config::Output{}, value);
     const u32 to = shared + (token + (i & 1)) * Plan::kPitch + (row + 8 * (i >> 1)) * Plan::kOutputBytes;
     if constexpr (Plan::kOutputBytes == 4) {
       store_shared_u32(to, bits);
@@ -282,7 +286,7 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
           for (int e = 0; e < 4; e++) acc[i][j][e] = s == 0 ? part[e] : acc[i][j][e] + part[e];
         }
       }
-      dense_stage<Config>(shared, row, warp_token + 8 * j + 2 * (lane & 3), acc[i][j], bias0, bias1);
+      dense_stage<Config>(arguments, item, shared, row, warp_token + 8 * j + 2 * (lane & 3), acc[i][j], bias0, bias1);
     }
   }
   block_sync();

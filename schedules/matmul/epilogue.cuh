@@ -1,8 +1,12 @@
-// What every schedule does with a finished fp32 sum: bias, conversion to the output type, store.
+// What every schedule does with a finished fp32 sum: bias, activation function, output scale, residual, conversion to
+// the output type, store. core/tuning/error_bound.cc counts every rounding made here.
 #pragma once
 #include "schedules/device/decode.cuh"
 
 namespace ladder {
+
+// core's ActivationFunction, as Config names it.
+enum class Act { kNone, kSilu, kGelu, kGeluTanh };
 
 template <class Output>
 struct OutputBytes {
@@ -37,6 +41,50 @@ LADDER_DEVICE void store_output_pair(Output, void* y, i64 index, float low, floa
 LADDER_DEVICE void store_output_pair(F32, void* y, i64 index, float low, float high) {
   store_global_f32(static_cast<float*>(y) + index, low);
   store_global_f32(static_cast<float*>(y) + index + 1, high);
+}
+
+// 1 / (1 + exp(-v)). Where exp(-v) overflows the result is zero.
+LADDER_DEVICE float logistic(float v) {
+  constexpr float kLog2E = 1.44269504f;
+  return reciprocal_approx(1.0f + exp2_approx(-kLog2E * v));
+}
+
+// Every function is z times a factor between 0 and 1.
+template <Act kAct>
+LADDER_DEVICE float apply_act(float z) {
+  if constexpr (kAct == Act::kSilu) {
+    return z * logistic(z);
+  } else if constexpr (kAct == Act::kGelu) {
+    return z * (0.5f + 0.5f * error_function(0.707106781f * z));
+  } else if constexpr (kAct == Act::kGeluTanh) {
+    // (1 + tanh(u)) / 2 = logistic(2 u), u = sqrt(2 / pi) * (z + 0.044715 z^3)
+    return z * logistic(z * (1.59576912f + 0.0713548163f * (z * z)));
+  } else {
+    return z;
+  }
+}
+
+// y[index] as it was stored, in fp32.
+template <class Output>
+LADDER_DEVICE float load_output(Output, const void* y, i64 index) {
+  return to_float(Output{}, load_global_u16(static_cast<const u16*>(y) + index));
+}
+LADDER_DEVICE float load_output(F32, const void* y, i64 index) {
+  return load_global_f32(static_cast<const float*>(y) + index);
+}
+
+// y[token, n] before its conversion: act(sum + bias) * output_scale + residual. The residual may be y itself: a block
+// calls this for an element once, before it stores it. Sums beyond M and N, which are never stored, may be anything.
+template <class Config>
+LADDER_DEVICE float finish_sum(const MatmulArguments& p, float sum, float bias, int token, int n) {
+  float value = apply_act<Config::kAct>(sum + bias);
+  if constexpr (Config::kOutputScale) value *= p.output_scale;
+  if constexpr (Config::kResidual) {
+    if (token < p.m && n < Config::kN) {
+      value += load_output(typename Config::Output{}, p.residual, static_cast<i64>(token) * Config::kN + n);
+    }
+  }
+  return value;
 }
 
 // bias[n] in fp32, 0 without a bias or beyond N (rows that pad N to 64).

@@ -285,7 +285,7 @@ struct PipelinedKernel {
     return true;
   }
 
-  // Scale, bias, conversion; the tile passes through shared memory on its way to y.
+  // Scale, epilogue, conversion; the tile passes through shared memory on its way to y.
   static LADDER_DEVICE void store(const MatmulArguments& p, const Position& at, u32 buffer,
                                   const float (&sum)[kRowTiles][kTokenTiles][4]) {
     constexpr int kBytes = OutputBytes<Output>::value;
@@ -307,7 +307,8 @@ struct PipelinedKernel {
 #pragma unroll
             for (int e = 0; e < 2; e++) {
               const int token = at.token + 8 * t + 2 * (at.lane % 4) + e;
-              const u32 bits = output_bits(Output{}, sum[r][t][2 * h + e] * scale + bias);
+              const float value = finish_sum<Config>(p, sum[r][t][2 * h + e] * scale, bias, at.first_token + token, n);
+              const u32 bits = output_bits(Output{}, value);
               const u32 to = buffer + token * kOutputStride + row * kBytes;
               if constexpr (kBytes == 2) {
                 store_shared_u16(to, bits);

@@ -246,15 +246,20 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
   }
 }
 
-// Four finished sums of a thread, tokens 8j + {0, 1} of rows `row` and row + 8, into the staging area.
-template <class Output>
-LADDER_DEVICE void stage_quad(u32 staging, int j, u32 row, const float (&sums)[4], float bias0, float bias1) {
+// Four sums of a thread, finished, into the staging area: tokens 8j + {0, 1} of the lane's pair from first_token on,
+// rows r and r + 8 of the warp's 16 of the 64 from first_row on.
+template <class Config>
+LADDER_DEVICE void stage_quad(const MatmulArguments& arguments, u32 staging, int j, int first_token, int first_row,
+                              const float (&sums)[4], float bias0, float bias1) {
+  using Output = typename Config::Output;
   using Shape = Staging<Output>;
+  const int row = static_cast<int>((thread_id() & 127) / 32 * 16 + lane_id() / 4);
+  const int token = 8 * j + 2 * static_cast<int>(lane_id() & 3);
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    const float value = sums[i] + (i < 2 ? bias0 : bias1);
-    const u32 address =
-        staging + (8 * j + 2 * (lane_id() & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
+    const float value = finish_sum<Config>(arguments, sums[i], i < 2 ? bias0 : bias1, first_token + token + (i & 1),
+                                           first_row + row + 8 * (i >> 1));
+    const u32 address = staging + (token + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
     if constexpr (Shape::kBytes == 4) {
       store_shared_f32(address, value);
     } else {
@@ -263,18 +268,15 @@ LADDER_DEVICE void stage_quad(u32 staging, int j, u32 row, const float (&sums)[4
   }
 }
 
-// y = sums + bias for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are 16
-// bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a loop:
-// were it not unrolled, the accumulators would move to memory.
+// y = the finished sums for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are
+// 16 bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a
+// loop: were it not unrolled, the accumulators would move to memory.
 template <class Config, int kFirst>
 LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulArguments& arguments, int first_token,
                               int first_row, u32 group, u32 staging, float bias0, float bias1) {
-  using Output = typename Config::Output;
-  using Shape = Staging<Output>;
+  using Shape = Staging<typename Config::Output>;
   constexpr int kLeft = Config::kTokens - kFirst;
   constexpr int kChunk = kLeft < Shape::kChunk ? kLeft : Shape::kChunk;
-  const u32 thread = thread_id() & 127;
-  const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);  // and row + 8
   const int tokens = arguments.m - first_token - kFirst;
   if (tokens <= 0) return;  // the same in all threads
   math_group_sync(group);   // the staging area has been read
@@ -282,7 +284,7 @@ LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulAr
   for (int j = 0; j < kChunk / 8; j++) {
     float sums[4];
     source.quad(kFirst / 8 + j, sums);
-    stage_quad<Output>(staging, j, row, sums, bias0, bias1);
+    stage_quad<Config>(arguments, staging, j, first_token + kFirst, first_row, sums, bias0, bias1);
   }
   math_group_sync(group);
   store_staged<Config, kChunk>(staging, arguments.y, first_token + kFirst, tokens < kChunk ? tokens : kChunk,
@@ -324,11 +326,8 @@ LADDER_DEVICE void await_ring() {
 template <class Config, class Parts>
 LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& arguments, int first_token, int first,
                                int last, int first_row, u32 group, u32 staging, float bias0, float bias1) {
-  using Output = typename Config::Output;
-  constexpr int kChunk = Staging<Output>::kChunk;
+  constexpr int kChunk = Staging<typename Config::Output>::kChunk;
   constexpr int kBatch = Config::kTokens >= 32 ? 4 : Config::kTokens / 8;  // quads whose loads are in flight together
-  const u32 thread = thread_id() & 127;
-  const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
 #pragma unroll 1
   for (; first < last; first += kChunk / 8) {
     const int quads = last - first < kChunk / 8 ? last - first : kChunk / 8;
@@ -352,7 +351,8 @@ LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& argume
       }
 #pragma unroll
       for (int q = 0; q < kBatch; q++) {
-        if (j + q < quads) stage_quad<Output>(staging, j + q, row, total[q], bias0, bias1);
+        if (j + q >= quads) break;
+        stage_quad<Config>(arguments, staging, j + q, first_token + 8 * first, first_row, total[q], bias0, bias1);
       }
     }
     math_group_sync(group);

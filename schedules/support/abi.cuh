@@ -47,8 +47,9 @@ struct RandomArguments {
   int unused;
 };
 
-// ladder_reference: the exact product from the natural form, rounded once to fp32 (fp32 sums of 16 products, added in
-// fp64), and sum_k |x| |w| + |bias|, both [m][n] without gaps. 176 bytes.
+// ladder_reference: act(product + bias) * output_scale + residual from the natural form, rounded once to fp32 (fp32
+// sums of 16 products, added in fp64; what follows in fp64), and (sum_k |x| |w| + |bias|) * |output_scale|, both [m][n]
+// without gaps. 192 bytes.
 struct ReferenceArguments {
   const void* x;      // [m][k]
   const void* codes;  // as in PackArguments, or 16-bit weights
@@ -60,13 +61,17 @@ struct ReferenceArguments {
   i64 m;
   i64 n;
   i64 k;
-  i64 group;        // consecutive k per scale; 0: no scales
-  float table[16];  // value of each code, two's complement codes included
-  int activation;   // DataType: 1 fp16, 2 bf16
-  int scale;        // DataType of scales and of zeros that aren't quantized
-  int plain;        // 0: 4-bit codes through the table; else the DataType of 16-bit weights
-  int zero_mode;    // as in PackArguments
-  i64 unused;
+  i64 group;             // consecutive k per scale; 0: no scales
+  float table[16];       // value of each code, two's complement codes included
+  int activation;        // DataType: 1 fp16, 2 bf16
+  int scale;             // DataType of scales and of zeros that aren't quantized
+  int plain;             // 0: 4-bit codes through the table; else the DataType of 16-bit weights
+  int zero_mode;         // as in PackArguments
+  int act;               // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh
+  int out;               // DataType of the residual
+  const void* residual;  // [m][n], or null
+  float output_scale;    // 1 without one
+  float unused;
 };
 
 // ladder_compare adds to one CompareResult, which the host prepares (zeros; first_wrong all ones). 80 bytes.

@@ -29,6 +29,32 @@ LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* t
   return p.zero_mode == 1 ? (value - zero) * scale : __fmaf_rn(value, scale, -zero);
 }
 
+LADDER_DEVICE double reference_act(int act, double z) {
+  switch (act) {
+    case 1:
+      return z / (1 + exp(-z));
+    case 2:
+      return 0.5 * z * erfc(-z * 0.70710678118654752);
+    case 3:
+      return 0.5 * z * (1 + tanh(0.79788456080286536 * (z + 0.044715 * z * z * z)));
+    default:
+      return z;
+  }
+}
+
+// Writes the output (m, n) of a finished sum and its magnitude.
+LADDER_DEVICE void reference_finish(const ReferenceArguments& p, i64 m, i64 n, double sum, float magnitude) {
+  const float bias = p.bias != nullptr ? load_16bit(p.bias, n, p.activation) : 0.0f;
+  const i64 index = m * p.n + n;
+  double value = reference_act(p.act, sum + static_cast<double>(bias)) * static_cast<double>(p.output_scale);
+  if (p.residual != nullptr) {
+    value += static_cast<double>(p.out == 3 ? static_cast<const float*>(p.residual)[index]
+                                            : load_16bit(p.residual, index, p.out));
+  }
+  p.reference[index] = static_cast<float>(value);
+  p.magnitude[index] = (magnitude + fabsf(bias)) * fabsf(p.output_scale);
+}
+
 }  // namespace ladder::support
 
 // A block computes 64 x 64 outputs, a thread 4 x 4. Each 16 products of an output are summed in fp32 (relative error
@@ -90,9 +116,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support
       for (int j = 0; j < 4; j++) {
         const i64 m = m0 + lane_m + i, n = n0 + lane_n + j;
         if (m >= p.m || n >= p.n) continue;
-        const float bias = p.bias != nullptr ? load_16bit(p.bias, n, p.activation) : 0.0f;
-        p.reference[m * p.n + n] = static_cast<float>(sum[i][j] + static_cast<double>(bias));
-        p.magnitude[m * p.n + n] = magnitude[i][j] + fabsf(bias);
+        reference_finish(p, m, n, sum[i][j], magnitude[i][j]);
       }
     }
   }

@@ -29,6 +29,8 @@ TEST(KernelArguments, MatmulArgumentsAreTheKernels) {
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, y);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, workspace);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, m);
+  EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, output_scale);
+  EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, residual);
 }
 
 TEST(KernelArguments, TensorMapsLieWhereKernelsLookForThem) {

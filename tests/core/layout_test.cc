@@ -101,6 +101,23 @@ TEST(PackedLayout, WrongSizesAreNamed) {
   EXPECT_EQ(status.message(), "codes: 2047 bytes given, 2048 needed");
 }
 
+TEST(ReferenceEpilogue, ByHand) {
+  OperatorDescriptor d;
+  d.act = "silu";
+  d.output_scale = d.residual = true;
+  d.n = d.k = 16;
+  std::vector<double> y = {0, 1, -1}, magnitude = {1, 2, 3};
+  std::vector<uint8_t> residual(6);
+  for (int i = 0; i < 3; i++) StoreElement(DataType::kF16, residual.data(), i, static_cast<float>(i));
+  ReferenceEpilogue(*Normalize(d), y, magnitude, -0.5f, residual, y, magnitude);
+  EXPECT_NEAR(y[0], 0, 1e-15);
+  EXPECT_NEAR(y[1], 0.7310585786300049 * -0.5 + 1, 1e-15);
+  EXPECT_NEAR(y[2], -0.2689414213699951 * -0.5 + 2, 1e-15);
+  EXPECT_EQ(magnitude, (std::vector<double>{0.5, 1, 1.5}));
+  EXPECT_NEAR(ReferenceAct(ActivationFunction::kGelu, 1), 0.8413447460685429, 1e-15);
+  EXPECT_NEAR(ReferenceAct(ActivationFunction::kGeluTanh, 1), 0.8411919906082768, 1e-15);
+}
+
 TEST(ReferenceMatmul, ByHand) {
   OperatorDescriptor d;
   d.w = "uint4";

@@ -92,6 +92,11 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     problem.bias = DeviceBuffer(op.n() * Bytes(op.activation()));
     FillUniform(op.activation(), -1, 1, random, problem.bias.span());
   }
+  if (op.output_scale()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
+  if (op.residual()) {
+    problem.residual = DeviceBuffer(m * op.n() * Bytes(op.out()));
+    FillUniform(op.out(), -2, 2, random, problem.residual.span());
+  }
   problem.w = DeviceBuffer(layout.weight_bytes());
   problem.scale = DeviceBuffer(layout.scale_bytes());
   problem.zero = DeviceBuffer(layout.zero_bytes());
@@ -99,9 +104,11 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
                                             problem.scale.span(), problem.zero.span());
   if (!packed.ok()) return packed;
   problem.y.resize(m * op.n());
-  problem.abs_sum.resize(m * op.n());
+  problem.magnitude.resize(m * op.n());
   ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), problem.y,
-                  problem.abs_sum);
+                  problem.magnitude);
+  ReferenceEpilogue(op, problem.y, problem.magnitude, problem.output_scale, problem.residual.span(), problem.y,
+                    problem.magnitude);
   return problem;
 }
 
@@ -111,7 +118,7 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
   double error_norm = 0, reference_norm = 0;
   for (size_t i = 0; i < problem.y.size(); ++i) {
     const double expected = problem.y[i];
-    const double allowed = bound.relative * std::fabs(expected) + bound.absolute * problem.abs_sum[i] + bound.tiny;
+    const double allowed = bound.relative * std::fabs(expected) + bound.absolute * problem.magnitude[i] + bound.tiny;
     const double actual = LoadElement(problem.op.out(), y.data(), static_cast<int64_t>(i));
     const double error = std::fabs(actual - expected);
     reference_norm += expected * expected;
@@ -133,7 +140,7 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
 }
 
 absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec& spec, const KernelImage& image,
-                                        uint64_t seed) {
+                                        uint64_t seed, bool in_place) {
   const NormalizedOperator& op = problem.op;
   const bool maps = !spec.tensor_maps.empty();
   const int64_t wanted = maps ? sizeof(MatmulTmaArguments) : sizeof(MatmulArguments);
@@ -148,6 +155,11 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     // A launch sees its own rows only, so that reading past them fails.
     DeviceBuffer x(rows * x_row);
     std::memcpy(x.data(), problem.x.data() + first * x_row, rows * x_row);
+    DeviceBuffer residual(op.residual() && !in_place ? rows * out_row : 0);
+    if (op.residual()) {
+      uint8_t* const to = in_place ? y.data() + first * out_row : residual.data();
+      std::memcpy(to, problem.residual.data() + first * out_row, rows * out_row);
+    }
     DeviceBuffer workspace(spec.WorkspaceBytes(rows), 0xff);
     std::memset(workspace.data(), 0, std::min(workspace.size(), kCounterBytes));
 
@@ -161,6 +173,8 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     arguments.base.y = y.data() + first * out_row;
     arguments.base.workspace = workspace.size() > 0 ? workspace.data() : nullptr;
     arguments.base.m = static_cast<int>(rows);
+    arguments.base.output_scale = problem.output_scale;
+    if (op.residual()) arguments.base.residual = in_place ? arguments.base.y : residual.data();
     for (const TensorMapSpec& map : spec.tensor_maps) {
       const bool is_x = map.operand == TensorOperand::kX;
       TensorMapContents contents;
@@ -191,6 +205,7 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     input("zero", problem.zero);
     input("bias", problem.bias);
     launch.buffers.push_back({"x", x.data(), x.size(), false, true});
+    if (residual.size() > 0) launch.buffers.push_back({"residual", residual.data(), residual.size(), false, true});
     launch.buffers.push_back({"y", y.data() + first * out_row, rows * out_row, true, true});
     if (workspace.size() > 0) launch.buffers.push_back({"workspace", workspace.data(), workspace.size(), true, true});
     absl::Status status = image.Run(launch, &arguments);

@@ -38,9 +38,13 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
       op.bias() ? RandomValues(op.activation(), op.n(), -1, 1, 5) : std::vector<uint8_t>();
   std::vector<double> expected(kM * op.n()), magnitude(kM * op.n());
   ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, expected, magnitude);
+  const std::vector<uint8_t> residual =
+      op.residual() ? RandomValues(op.out(), kM * op.n(), -1, 1, 6) : std::vector<uint8_t>();
+  const float output_scale = op.output_scale() ? -0.7f : 1.0f;
+  ReferenceEpilogue(op, expected, magnitude, output_scale, residual, expected, magnitude);
 
   const Memory device_x = Upload(x), codes = Upload(weight.codes), scales = Upload(weight.scales),
-               zeros = Upload(weight.zeros), device_bias = Upload(bias);
+               zeros = Upload(weight.zeros), device_bias = Upload(bias), device_residual = Upload(residual);
   const absl::StatusOr<Memory> reference = Memory::Allocate(kM * op.n() * 4), sums = Memory::Allocate(kM * op.n() * 4);
   ASSERT_TRUE(reference.ok() && sums.ok());
   // In two slices of rows, as a workload beyond its memory budget is.
@@ -48,15 +52,16 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
     const auto offset = static_cast<cuda::DevicePointer>(first * op.n() * 4);
     const absl::Status status = gpu().support->Reference(
         op, first, rows, device_x.pointer(), {codes.pointer(), scales.pointer(), zeros.pointer()},
-        device_bias.pointer(), reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
+        device_bias.pointer(), {op.residual() ? device_residual.pointer() : 0, output_scale},
+        reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
     ASSERT_TRUE(status.ok()) << status;
   }
   const std::vector<float> got = Floats(*reference), got_magnitude = Floats(*sums);
-  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), the result rounded (u); bias and sums in
-  // fp64.
+  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), the result rounded (u); bias, sums and what
+  // follows them in fp64. No activation function has a slope above 1.13.
   const double u = std::ldexp(1.0, -24);
   for (int64_t i = 0; i < kM * op.n(); i++) {
-    ASSERT_LE(std::fabs(got[i] - expected[i]), 20 * u * magnitude[i] + u * std::fabs(expected[i]))
+    ASSERT_LE(std::fabs(got[i] - expected[i]), 1.13 * 20 * u * magnitude[i] + u * std::fabs(expected[i]))
         << "[" << i / op.n() << ", " << i % op.n() << "]";
     // Plain fp32 sums of K + 1 terms.
     ASSERT_NEAR(got_magnitude[i], magnitude[i], static_cast<double>(op.k() + 4) * u * magnitude[i]);

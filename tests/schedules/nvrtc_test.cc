@@ -63,7 +63,7 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
   for (const auto& schedule : Catalog().schedules) {
     PairCoverage coverage;
     size_t served = 0, turn = 0;
-    for (const char* file : {"quantised_operators.txt", "dense_operators.txt"}) {
+    for (const char* file : {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt"}) {
       const std::vector<NormalizedOperator> operators = ReadOperators(file);
       for (size_t i = 0; i < operators.size(); ++i) {
         const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];

@@ -17,6 +17,8 @@ struct alignas(64) TensorMap {
 struct alignas(64) MatmulArguments {
   DevicePointer x, w, scale, zero, bias, y, workspace;
   int32_t m;
+  float output_scale;
+  DevicePointer residual;
 };
 
 struct alignas(64) MatmulTmaArguments {
@@ -56,7 +58,10 @@ struct ReferenceArguments {
   int64_t m, n, k, group;
   float table[16];
   int32_t activation, scale, plain, zero_mode;
-  int64_t unused;
+  int32_t act, out;
+  DevicePointer residual;
+  float output_scale;
+  float unused;
 };
 
 struct CompareResult {

@@ -71,7 +71,8 @@ absl::Status SupportKernels::Random(const RandomArguments& arguments, const Stre
 }
 
 absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t first, int64_t rows, DevicePointer x,
-                                       const PlanePointers& natural, DevicePointer bias, DevicePointer reference,
+                                       const PlanePointers& natural, DevicePointer bias,
+                                       const EpilogueArguments& epilogue, DevicePointer reference,
                                        DevicePointer magnitude, const Stream& stream) const {
   const WeightType& weight = op.weight();
   ReferenceArguments arguments;
@@ -90,6 +91,12 @@ absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t fir
   arguments.activation = static_cast<int32_t>(op.activation());
   arguments.scale = static_cast<int32_t>(weight.scale);
   arguments.plain = weight.element.quantized() ? 0 : static_cast<int32_t>(weight.element.plain);
+  arguments.act = static_cast<int32_t>(op.act());
+  arguments.out = static_cast<int32_t>(op.out());
+  if (epilogue.residual != 0) {
+    arguments.residual = epilogue.residual + static_cast<DevicePointer>(first * op.n() * Bytes(op.out()));
+  }
+  arguments.output_scale = epilogue.output_scale;
   arguments.zero_mode = weight.has_scale ? static_cast<int32_t>(weight.zeros) : 0;
   if (weight.element.quantized()) {
     if (weight.element.bits != 4) return absl::UnimplementedError("the GPU reference serves 4-bit weights only");

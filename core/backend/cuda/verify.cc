@@ -34,8 +34,8 @@ absl::StatusOr<Verification> VerifyKernel(const Workload& workload, const Kernel
   LADDER_RETURN_IF_ERROR(data.PrepareWorkspace(workspace_bytes));
 
   const auto run = [&](bool follows_kernel) {
-    return loaded.Enqueue(workload.op, workload.m, data.x(), data.weight(0), data.y(), data.workspace(), follows_kernel,
-                          stream);
+    return loaded.Enqueue(workload.op, workload.m, data.x(), data.weight(0), data.epilogue(), data.y(),
+                          data.workspace(), follows_kernel, stream);
   };
   Verification verification;
   const auto fail = [&](const std::string& detail) {

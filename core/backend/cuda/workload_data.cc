@@ -13,9 +13,10 @@ namespace {
 
 constexpr int64_t kReferenceBytes = 8;  // per element: the result and the sum of magnitudes, in fp32
 constexpr int64_t kLeastReferenceRows = 64;
+constexpr float kOutputScale = -0.7f;  // no power of two: its product is rounded
 
 // Random streams of one seed.
-enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias };
+enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias, kResidual };
 
 RandomArguments Matrix(DevicePointer out, int64_t rows, int64_t columns, int32_t kind, uint64_t seed, StreamId id,
                        float low, float high) {
@@ -52,14 +53,15 @@ void WorkloadData::Clear() {
   natural_ = Planes();
   packed_ = Planes();
   copies_.clear();
-  for (Memory* memory : {&bias_, &x_, &y_, &workspace_, &reference_, &magnitude_}) memory->Free();
+  for (Memory* memory : {&bias_, &x_, &residual_, &y_, &workspace_, &reference_, &magnitude_}) memory->Free();
   reference_rows_ = reference_count_ = 0;
 }
 
 int64_t WorkloadData::HeldBytes() const {
   int64_t bytes = natural_.bytes() + packed_.bytes();
   for (const Planes& copy : copies_) bytes += copy.bytes();
-  for (const Memory* memory : {&bias_, &x_, &y_, &workspace_, &reference_, &magnitude_}) bytes += memory->bytes();
+  for (const Memory* memory : {&bias_, &x_, &residual_, &y_, &workspace_, &reference_, &magnitude_})
+    bytes += memory->bytes();
   return bytes;
 }
 
@@ -70,6 +72,10 @@ PlanePointers WorkloadData::natural() const {
 WeightPointers WorkloadData::weight(int copy) const {
   const Planes& planes = copy == 0 ? packed_ : copies_[copy - 1];
   return {planes.codes.pointer(), planes.scales.pointer(), planes.zeros.pointer(), bias_.pointer()};
+}
+
+EpilogueArguments WorkloadData::epilogue() const {
+  return {workload_.op.residual() ? residual_.pointer() : 0, workload_.op.output_scale() ? kOutputScale : 1.0f};
 }
 
 absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference, const SupportKernels& support) {
@@ -87,9 +93,11 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
   const int64_t packed_bytes = layout_.weight_bytes() + layout_.scale_bytes() + layout_.zero_bytes();
   const int64_t x_bytes = workload.m * op.k() * Bytes(op.activation());
   const int64_t y_bytes = workload.m * op.n() * Bytes(op.out()) + 2 * kGuardBytes;
+  const int64_t residual_bytes = op.residual() ? workload.m * op.n() * Bytes(op.out()) : 0;
   const int64_t least_reference =
       for_reference ? std::min(workload.m, kLeastReferenceRows) * op.n() * kReferenceBytes : 0;
-  const int64_t needed = (for_reference ? natural_bytes : 0) + packed_bytes + x_bytes + y_bytes + least_reference;
+  const int64_t needed =
+      (for_reference ? natural_bytes : 0) + packed_bytes + x_bytes + residual_bytes + y_bytes + least_reference;
   if (needed > budget_) {
     return absl::ResourceExhaustedError(absl::StrCat("checking this operator at m = ", workload.m, " takes ",
                                                      MiB(needed), " MiB of GPU memory and the budget is ", MiB(budget_),
@@ -97,7 +105,7 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
   }
   // What another M or a profile left behind makes room first.
   if (!same_rows) {
-    for (Memory* memory : {&x_, &y_, &reference_, &magnitude_}) memory->Free();
+    for (Memory* memory : {&x_, &residual_, &y_, &reference_, &magnitude_}) memory->Free();
     reference_rows_ = reference_count_ = 0;
     has_rows_ = false;
   }
@@ -114,6 +122,12 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
     LADDER_ASSIGN_OR_RETURN(y_, Memory::Allocate(y_bytes));
     LADDER_RETURN_IF_ERROR(support.Random(
         Matrix(x_.pointer(), workload.m, op.k(), Uniform(op.activation()), workload.seed, kX, -1, 1), stream_));
+    if (op.residual()) {
+      LADDER_ASSIGN_OR_RETURN(residual_, Memory::Allocate(residual_bytes));
+      LADDER_RETURN_IF_ERROR(support.Random(
+          Matrix(residual_.pointer(), workload.m, op.n(), Uniform(op.out()), workload.seed, kResidual, -1, 1),
+          stream_));
+    }
     has_rows_ = true;
   }
   return stream_.Synchronize();
@@ -239,7 +253,7 @@ absl::Status WorkloadData::PrepareReference(int64_t bytes_available) {
 
 absl::Status WorkloadData::ReferenceSlice(int64_t first, int64_t rows, const SupportKernels& support) {
   if (reference_first_ == first && reference_count_ == rows) return absl::OkStatus();
-  LADDER_RETURN_IF_ERROR(support.Reference(workload_.op, first, rows, x(), natural(), bias_.pointer(),
+  LADDER_RETURN_IF_ERROR(support.Reference(workload_.op, first, rows, x(), natural(), bias_.pointer(), epilogue(),
                                            reference_.pointer(), magnitude_.pointer(), stream_));
   reference_first_ = first;
   reference_count_ = rows;
