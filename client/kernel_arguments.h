@@ -44,6 +44,8 @@ struct PackArguments {
   int bits = 16;
   int offset_binary = 0;
   int zero_mode = 0;  // none, original, rescale, quantized
+  int gated = 0;      // gate and up rows, interleaved
+  int unused = 0;
 };
 
 }  // namespace ladder::client

@@ -21,7 +21,7 @@ namespace ladder::client {
 
 // The operator's fixed shape, as far as launching needs it.
 struct MatmulShape {
-  int64_t n = 0;
+  int64_t n = 0;  // rows of W
   int64_t k = 0;
   int tensor_type = kTensorFloat16;  // of x, and of a plain weight
   int64_t x_row_bytes = 0;

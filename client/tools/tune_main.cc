@@ -43,7 +43,8 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--scale", flags.scale, "Type of the scales: fp16, bf16 (default: that of X)");
   app.add_option("--out", flags.out, "Type of Y: fp16, bf16, fp32 (default: that of X)");
   app.add_flag("--bias", flags.bias, "Y has a bias of N values added");
-  app.add_option("--act", flags.act, "Function of the sum and the bias: none, silu, gelu, gelu_tanh (default: none)");
+  app.add_option("--act", flags.act,
+                 "Function of the sum and the bias: none, silu, gelu, gelu_tanh, swiglu (default: none)");
   app.add_flag("--output-scale", flags.output_scale, "Y is multiplied by an fp32 factor given at launch");
   app.add_flag("--residual", flags.residual, "Y has a matrix of its type and shape added");
   app.add_option("--m", flags.m,

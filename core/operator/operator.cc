@@ -15,7 +15,8 @@ namespace ladder {
 namespace {
 
 constexpr ActivationFunction kActivationFunctions[] = {ActivationFunction::kNone, ActivationFunction::kSilu,
-                                                       ActivationFunction::kGelu, ActivationFunction::kGeluTanh};
+                                                       ActivationFunction::kGelu, ActivationFunction::kGeluTanh,
+                                                       ActivationFunction::kSwiglu};
 
 absl::Status Bad(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
@@ -97,6 +98,20 @@ absl::StatusOr<ActivationFunction> ParseActivationFunction(absl::string_view nam
                           })));
 }
 
+// Gate and up rows lie 8 apart in row tiles of 16 of the packed weight.
+absl::Status CheckSwiglu(int64_t n, const ElementType& element) {
+  if (n % 2 != 0) return Bad("n", absl::StrCat("swiglu takes as many gate rows as up rows, and ", n, " is odd"));
+  if (n % 16 != 0) {
+    return absl::UnimplementedError(
+        absl::StrCat("n: swiglu needs a multiple of 16; nearest to ", n, ": ", (n + 15) / 16 * 16));
+  }
+  if (!element.quantized()) {
+    return absl::UnimplementedError(
+        absl::StrCat("act: swiglu needs a packed weight, and ", element.name, " weights are not; nearest: silu"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::string_view Name(ActivationFunction act) {
@@ -109,6 +124,8 @@ absl::string_view Name(ActivationFunction act) {
       return "gelu";
     case ActivationFunction::kGeluTanh:
       return "gelu_tanh";
+    case ActivationFunction::kSwiglu:
+      return "swiglu";
   }
   return "?";
 }
@@ -139,6 +156,9 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
   const absl::StatusOr<ActivationFunction> act = ParseActivationFunction(d.act);
   if (!act.ok()) return act.status();
   op.act_ = *act;
+  if (op.act_ == ActivationFunction::kSwiglu) {
+    if (absl::Status s = CheckSwiglu(op.n_, op.weight_.element); !s.ok()) return s;
+  }
   op.output_scale_ = d.output_scale;
   op.residual_ = d.residual;
   return op;

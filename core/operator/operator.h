@@ -21,14 +21,17 @@ struct MRange {
   friend bool operator==(const MRange&, const MRange&) = default;
 };
 
-// What is done with a finished sum: y = act(sum + bias) * output_scale + residual.
+// What is done with a finished sum: y = act(sum + bias) * output_scale + residual. Swiglu takes two sums, of the gate
+// rows of W (the first half) and of its up rows (the second half): act = silu(gate + bias) * (up + bias), and Y has
+// half as many columns as W has rows.
 enum class ActivationFunction : uint8_t {
   kNone = 0,
   kSilu = 1,      // z / (1 + exp(-z))
   kGelu = 2,      // z * Phi(z), Phi by the error function
   kGeluTanh = 3,  // z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
+  kSwiglu = 4,
 };
-// "none", "silu", "gelu", "gelu_tanh".
+// "none", "silu", "gelu", "gelu_tanh", "swiglu".
 absl::string_view Name(ActivationFunction act);
 
 // What the caller said, unchecked. Empty strings mean the default.
@@ -62,8 +65,10 @@ class NormalizedOperator {
   ActivationFunction act() const { return act_; }
   bool output_scale() const { return output_scale_; }
   bool residual() const { return residual_; }
-  int64_t n() const { return n_; }
+  int64_t n() const { return n_; }  // rows of W
   int64_t k() const { return k_; }
+  // Of Y: N, or N / 2 where a gate and an up row make one.
+  int64_t columns() const { return act_ == ActivationFunction::kSwiglu ? n_ / 2 : n_; }
   // The type the products are computed in: the activation's.
   DataType compute() const { return activation_; }
 

@@ -67,6 +67,7 @@ double ReferenceAct(ActivationFunction act, double z) {
     case ActivationFunction::kNone:
       return z;
     case ActivationFunction::kSilu:
+    case ActivationFunction::kSwiglu:
       return z / (1 + std::exp(-z));
     case ActivationFunction::kGelu:
       return 0.5 * z * std::erfc(-z / std::numbers::sqrt2);
@@ -77,12 +78,22 @@ double ReferenceAct(ActivationFunction act, double z) {
 }
 
 void ReferenceEpilogue(const NormalizedOperator& op, std::span<const double> sums, std::span<const double> abs_sums,
-                       float output_scale, std::span<const uint8_t> residual, std::span<double> y,
+                       float output_scale, std::span<const uint8_t> residual, double product_error, std::span<double> y,
                        std::span<double> magnitude) {
-  for (size_t i = 0; i < sums.size(); i++) {
-    y[i] = ReferenceAct(op.act(), sums[i]) * output_scale;
+  const bool gated = op.act() == ActivationFunction::kSwiglu;
+  for (size_t i = 0; i < y.size(); i++) {
+    const size_t row = i / op.columns(), column = i % op.columns();
+    const size_t at = row * op.n() + column;
+    double value = ReferenceAct(op.act(), sums[at]);
+    double bound = abs_sums[at];
+    if (gated) {
+      const double up = sums[at + op.columns()], abs_up = abs_sums[at + op.columns()];
+      bound = std::fabs(up) * bound + std::fabs(value) * abs_up + product_error * bound * abs_up;
+      value *= up;
+    }
+    y[i] = value * output_scale;
     if (!residual.empty()) y[i] += LoadElement(op.out(), residual.data(), static_cast<int64_t>(i));
-    magnitude[i] = abs_sums[i] * std::fabs(output_scale);
+    magnitude[i] = bound * std::fabs(output_scale);
   }
 }
 

@@ -40,7 +40,7 @@ int64_t WeightBytes(const NormalizedOperator& op) {
 }
 
 int64_t ActivationBytes(const NormalizedOperator& op, int64_t m) {
-  const int64_t y = m * op.n() * Bytes(op.out());
+  const int64_t y = m * op.columns() * Bytes(op.out());
   return m * op.k() * Bytes(op.activation()) + (op.residual() ? 2 * y : y);
 }
 

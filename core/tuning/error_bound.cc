@@ -56,6 +56,8 @@ ActivationError ErrorOf(ActivationFunction act) {
       return {1.1290, 5 * kFloatRoundoff};  // at z = sqrt 2
     case ActivationFunction::kGeluTanh:
       return {1.1290, 7 * kFloatRoundoff};
+    case ActivationFunction::kSwiglu:
+      return {1.0999, 7 * kFloatRoundoff};  // silu's, and the product with u
   }
   return {};
 }
@@ -67,11 +69,16 @@ ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics) 
   // The output scale's product, of at most |z t|, is rounded once; so is the residual's addition, of y itself.
   const double scaling = op.output_scale() ? kFloatRoundoff : 0;
   if (op.residual()) bound.relative += kFloatRoundoff;
-  // 1.01: second-order terms, each at most 2^-8 of a first-order one.
+  // Swiglu: the sums g and u are off by at most A S_g and A S_u, h = silu(g) so by at most B S_g with B = slope A +
+  // evaluation >= A, and h u by |u'| B S_g + |h| A S_u, u' being the computed u, at most |u| + A S_u. That is B times
+  // the magnitude in error_bound.h. The rounding of h u is at most one of |h| S_u. 1.01: second-order terms, each at
+  // most 2^-8 of a first-order one.
   bound.absolute = 1.01 * (act.slope * (DecodeRoundoff(op) + ScaleRoundoff(op, numerics) + Gamma(op.k())) +
                            act.evaluation + scaling);
   bound.tiny = op.out() == DataType::kF16 ? std::ldexp(1.0, -25) : std::ldexp(1.0, -134);
   return bound;
 }
+
+double ProductError(const NormalizedOperator& op) { return BoundFor(op, {.scale_in_weights = true}).absolute; }
 
 }  // namespace ladder

@@ -8,7 +8,8 @@
 namespace ladder {
 
 // |y - ref| <= relative * |ref| + absolute * magnitude + tiny, where ref is exact and
-// magnitude = (sum_k |x_k| |w_k s| + |bias|) * |output_scale|.
+// magnitude = S * |output_scale|, S = sum_k |x_k| |w_k s| + |bias|. With swiglu, of a gate sum g and an up sum u,
+// magnitude = (|u| S_g + |silu(g)| S_u + ProductError * S_g S_u) * |output_scale|.
 struct ErrorBound {
   double relative = 0;  // u_out: the store's rounding, and the residual's addition
   double absolute = 0;  // u_dec + u_scale + gamma_K: decode, scaling and accumulation, through the activation function
@@ -25,6 +26,9 @@ ActivationError ErrorOf(ActivationFunction act);
 // The constants of the path a kernel takes: u_dec is 0 for exact decodes and u_compute for tables and fractional zeros,
 // u_scale is u_compute when w * s is rounded to the compute type. gamma_K for fp32 accumulation: see the .cc.
 ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics);
+
+// `absolute` of the path with the most roundings.
+double ProductError(const NormalizedOperator& op);
 
 }  // namespace ladder
 

@@ -45,6 +45,8 @@ absl::string_view ActName(ActivationFunction act) {
       return "kGelu";
     case ActivationFunction::kGeluTanh:
       return "kGeluTanh";
+    case ActivationFunction::kSwiglu:
+      return "kSwiglu";
   }
   return "";
 }

@@ -6,7 +6,7 @@
 namespace ladder {
 
 // core's ActivationFunction, as Config names it.
-enum class Act { kNone, kSilu, kGelu, kGeluTanh };
+enum class Act { kNone, kSilu, kGelu, kGeluTanh, kSwiglu };
 
 template <class Output>
 struct OutputBytes {
@@ -73,29 +73,69 @@ LADDER_DEVICE float load_output(F32, const void* y, i64 index) {
   return load_global_f32(static_cast<const float*>(y) + index);
 }
 
-// y[token, n] before its conversion: act(sum + bias) * output_scale + residual. The residual may be y itself: a block
-// calls this for an element once, before it stores it. Sums beyond M and N, which are never stored, may be anything.
+// With swiglu a gate row of the packed weight and the up row 8 after it make one column of y.
 template <class Config>
-LADDER_DEVICE float finish_sum(const MatmulArguments& p, float sum, float bias, int token, int n) {
-  float value = apply_act<Config::kAct>(sum + bias);
+inline constexpr bool kGated = Config::kAct == Act::kSwiglu;
+// Columns of y that `rows` rows of the weight make, beginning at a row tile.
+template <class Config>
+LADDER_DEVICE constexpr int columns_of(int rows) {
+  return kGated<Config> ? rows / 2 : rows;
+}
+template <class Config>
+inline constexpr int kColumns = kGated<Config> ? Config::kN / 2 : Config::kN;
+
+// bias[n] in fp32, 0 without a bias or beyond N (rows that pad N to 64). n is a row of the packed weight; the bias is
+// in natural order.
+template <class Config>
+LADDER_DEVICE float load_bias(const void* bias, int n) {
+  if constexpr (Config::kBias) {
+    if (n < Config::kN) {
+      const int natural = kGated<Config> ? n % 16 / 8 * (Config::kN / 2) + n / 16 * 8 + n % 8 : n;
+      return to_float(typename Config::Compute{}, load_constant_u16(static_cast<const u16*>(bias) + natural));
+    }
+  }
+  return 0.0f;
+}
+
+// y[token, column] before its conversion, from what the activation function gave. The residual may be y itself: a block
+// calls this for an element once, before it stores it. Values beyond M and N, which are never stored, may be anything.
+template <class Config>
+LADDER_DEVICE float finish_value(const MatmulArguments& p, float value, int token, int column) {
   if constexpr (Config::kOutputScale) value *= p.output_scale;
   if constexpr (Config::kResidual) {
-    if (token < p.m && n < Config::kN) {
-      value += load_output(typename Config::Output{}, p.residual, static_cast<i64>(token) * Config::kN + n);
+    if (token < p.m && column < kColumns<Config>) {
+      value += load_output(typename Config::Output{}, p.residual, static_cast<i64>(token) * kColumns<Config> + column);
     }
   }
   return value;
 }
 
-// bias[n] in fp32, 0 without a bias or beyond N (rows that pad N to 64).
+// One value of y from the sum of row n, or with swiglu from those of gate row n and up row n + 8.
 template <class Config>
-LADDER_DEVICE float load_bias(const void* bias, int n) {
-  if constexpr (Config::kBias) {
-    if (n < Config::kN) {
-      return to_float(typename Config::Compute{}, load_constant_u16(static_cast<const u16*>(bias) + n));
+LADDER_DEVICE float finish_sum(const MatmulArguments& p, float sum, float up, float bias, float up_bias, int token,
+                               int column) {
+  if constexpr (kGated<Config>) {
+    return finish_value<Config>(p, apply_act<Act::kSilu>(sum + bias) * (up + up_bias), token, column);
+  } else {
+    return finish_value<Config>(p, apply_act<Config::kAct>(sum + bias), token, column);
+  }
+}
+
+// Finishes what a lane holds of a 16 x 8 fragment whose first row is `first_row`, a multiple of 16: sums[e] of its row
+// r = lane / 4 and sums[2 + e] of row r + 8, for tokens `token` + e. Calls put(e, column, value), `column` counted from
+// the first that first_row makes.
+template <class Config, class Put>
+LADDER_DEVICE void finish_fragment(const MatmulArguments& p, const float (&sums)[4], float bias0, float bias1,
+                                   int token, int first_row, const Put& put) {
+  const int row = static_cast<int>(lane_id()) / 4;
+  const int column = columns_of<Config>(first_row) + row;
+#pragma unroll
+  for (int e = 0; e < 2; e++) {
+    put(e, row, finish_sum<Config>(p, sums[e], sums[2 + e], bias0, bias1, token + e, column));
+    if constexpr (!kGated<Config>) {
+      put(e, row + 8, finish_sum<Config>(p, sums[2 + e], 0, bias1, 0, token + e, column + 8));
     }
   }
-  return 0.0f;
 }
 
 }  // namespace ladder

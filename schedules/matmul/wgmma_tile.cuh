@@ -201,21 +201,24 @@ struct Staging {
   static constexpr int kTotal = kChunk * kPitch;  // of one math group
 };
 
-// Copies the first `tokens` of kChunk staged rows of 64 values to y at (first_token, first_row), 16 bytes a thread
-// where N allows it.
+// Copies what the first `tokens` of kChunk staged tokens have of y's columns that 64 rows of W from first_row on make,
+// 16 bytes a thread where the columns allow it.
 template <class Config, int kChunk>
 LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int tokens, int first_row) {
   using Shape = Staging<typename Config::Output>;
   constexpr int kVector = 16 / Shape::kBytes;
   const u32 thread = thread_id() & 127;
-  u8* const to = static_cast<u8*>(y) + (static_cast<i64>(first_token) * Config::kN + first_row) * Shape::kBytes;
-  if constexpr (Config::kN % kVector == 0) {
-    constexpr u32 kVectors = 64 / kVector;         // of one token
+  constexpr int kN = kColumns<Config>;
+  constexpr int kWidth = columns_of<Config>(64);
+  const int first_column = columns_of<Config>(first_row);
+  u8* const to = static_cast<u8*>(y) + (static_cast<i64>(first_token) * kN + first_column) * Shape::kBytes;
+  if constexpr (kN % kVector == 0) {
+    constexpr u32 kVectors = kWidth / kVector;     // of one token
     constexpr u32 kTokensAtOnce = 128 / kVectors;  // by all threads
     constexpr int kRounds = (kChunk + kTokensAtOnce - 1) / kTokensAtOnce;
     const u32 first = thread / kVectors;
     const u32 part = thread % kVectors;
-    if (first_row + static_cast<int>(part) * kVector >= Config::kN) return;
+    if (first_column + static_cast<int>(part) * kVector >= kN) return;
     Vec4 values[kRounds];  // all loads before the first store, so that they wait for shared memory once
 #pragma unroll
     for (int i = 0; i < kRounds; i++) {
@@ -228,14 +231,14 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
     for (int i = 0; i < kRounds; i++) {
       const u32 token = first + i * kTokensAtOnce;
       if (static_cast<int>(token) < tokens) {
-        store_global_v4(to + (static_cast<i64>(token) * Config::kN + part * kVector) * Shape::kBytes, values[i]);
+        store_global_v4(to + (static_cast<i64>(token) * kN + part * kVector) * Shape::kBytes, values[i]);
       }
     }
   } else {
-    const u32 row = thread % 64;
-    if (first_row + static_cast<int>(row) >= Config::kN) return;
-    for (u32 token = thread / 64; static_cast<int>(token) < tokens; token += 2) {
-      u8* const one = to + (static_cast<i64>(token) * Config::kN + row) * Shape::kBytes;
+    const u32 row = thread % kWidth;
+    if (first_column + static_cast<int>(row) >= kN) return;
+    for (u32 token = thread / kWidth; static_cast<int>(token) < tokens; token += 128 / kWidth) {
+      u8* const one = to + (static_cast<i64>(token) * kN + row) * Shape::kBytes;
       const u32 from = staging + token * Shape::kPitch + row * Shape::kBytes;
       if constexpr (Shape::kBytes == 4) {
         store_global_u32(one, load_shared_u32(from));
@@ -251,21 +254,19 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
 template <class Config>
 LADDER_DEVICE void stage_quad(const MatmulArguments& arguments, u32 staging, int j, int first_token, int first_row,
                               const float (&sums)[4], float bias0, float bias1) {
-  using Output = typename Config::Output;
-  using Shape = Staging<Output>;
-  const int row = static_cast<int>((thread_id() & 127) / 32 * 16 + lane_id() / 4);
+  using Shape = Staging<typename Config::Output>;
+  const int warp_row = static_cast<int>(thread_id() & 127) / 32 * 16;
   const int token = 8 * j + 2 * static_cast<int>(lane_id() & 3);
-#pragma unroll
-  for (int i = 0; i < 4; i++) {
-    const float value = finish_sum<Config>(arguments, sums[i], i < 2 ? bias0 : bias1, first_token + token + (i & 1),
-                                           first_row + row + 8 * (i >> 1));
-    const u32 address = staging + (token + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
-    if constexpr (Shape::kBytes == 4) {
-      store_shared_f32(address, value);
-    } else {
-      store_shared_u16(address, output_bits(Output{}, value));
-    }
-  }
+  finish_fragment<Config>(
+      arguments, sums, bias0, bias1, first_token + token, first_row + warp_row, [&](int e, int column, float value) {
+        const u32 address =
+            staging + (token + e) * Shape::kPitch + (columns_of<Config>(warp_row) + column) * Shape::kBytes;
+        if constexpr (Shape::kBytes == 4) {
+          store_shared_f32(address, value);
+        } else {
+          store_shared_u16(address, output_bits(typename Config::Output{}, value));
+        }
+      });
 }
 
 // y = the finished sums for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are

@@ -357,6 +357,20 @@ TEST_F(ClientTest, PacksAndUnpacksWithTheSupportKernels) {
             StatusCode::kInvalidArgument);
 }
 
+TEST_F(ClientTest, PacksGateAndUpRows) {
+  pb::TuningRecord& record = *service_.AddRecord(1, "kernel").mutable_record();
+  record.mutable_op()->set_act("swiglu");
+  // A layout without the interleaving, which this operator's kernels need, is a service of another version.
+  EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
+  record.mutable_packed()->set_layout_id("k16.b4.table.gate_up8");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  char packed[16];
+  ASSERT_TRUE(matmul->Pack({.codes = memory, .scales = memory}, {.weight = packed, .scale = packed}, kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).pack.gated, 1);
+  record.mutable_op()->set_act("silu");
+  EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
+}
+
 TEST_F(ClientTest, ReleasesEverything) {
   service_.AddRecord(1, "kernel");
   std::shared_ptr<Matmul> matmul = Get({.watch = true}).value();

@@ -59,6 +59,7 @@ TEST(KernelArguments, PackArgumentsAreThePackKernels) {
   EXPECT_SAME_FIELD(PackArguments, Theirs, bits);
   EXPECT_SAME_FIELD(PackArguments, Theirs, offset_binary);
   EXPECT_SAME_FIELD(PackArguments, Theirs, zero_mode);
+  EXPECT_SAME_FIELD(PackArguments, Theirs, gated);
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ TEST(CacheKey, EveryFieldCounts) {
       [](auto& d) { d.act = "silu"; },
       [](auto& d) { d.act = "gelu"; },
       [](auto& d) { d.act = "gelu_tanh"; },
+      [](auto& d) { d.act = "swiglu"; },
       [](auto& d) { d.output_scale = true; },
       [](auto& d) { d.residual = true; },
       [](auto& d) { d.n = 4097; },

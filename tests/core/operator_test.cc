@@ -38,6 +38,14 @@ TEST(Normalize, WhatFollowsTheSumIsWrittenWhereItIsAskedFor) {
   EXPECT_EQ(*Normalize(op.ToDescriptor()), op);
 }
 
+TEST(Normalize, SwigluHalvesTheColumns) {
+  OperatorDescriptor d = Int4();
+  EXPECT_EQ(Normalize(d)->columns(), 8192);
+  d.act = "swiglu";
+  EXPECT_EQ(Normalize(d)->columns(), 4096);
+  EXPECT_EQ(Normalize(d)->n(), 8192);
+}
+
 TEST(Normalize, EquivalentDescriptorsShareOneOperator) {
   OperatorDescriptor spelled = Int4();
   spelled.scale = "fp16";
@@ -87,6 +95,9 @@ TEST(Normalize, RefusalsNameTheField) {
       {"group:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "fp16", d.group = 128; }},
       {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.out = "fp8"; }},
       {"act:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.act = "relu6"; }},
+      {"n:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.act = "swiglu", d.n = 17; }},
+      {"n:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.n = 24; }},
+      {"act:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.w = "fp16"; }},
   };
   for (const Case& c : cases) {
     OperatorDescriptor d = Int4();

@@ -94,7 +94,7 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   }
   if (op.output_scale()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
   if (op.residual()) {
-    problem.residual = DeviceBuffer(m * op.n() * Bytes(op.out()));
+    problem.residual = DeviceBuffer(m * op.columns() * Bytes(op.out()));
     FillUniform(op.out(), -2, 2, random, problem.residual.span());
   }
   problem.w = DeviceBuffer(layout.weight_bytes());
@@ -103,11 +103,12 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   const absl::Status packed = PackReference(layout, problem.codes, problem.scales, problem.zeros, problem.w.span(),
                                             problem.scale.span(), problem.zero.span());
   if (!packed.ok()) return packed;
-  problem.y.resize(m * op.n());
-  problem.magnitude.resize(m * op.n());
-  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), problem.y,
-                  problem.magnitude);
-  ReferenceEpilogue(op, problem.y, problem.magnitude, problem.output_scale, problem.residual.span(), problem.y,
+  std::vector<double> sums(m * op.n()), abs_sums(m * op.n());
+  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), sums,
+                  abs_sums);
+  problem.y.resize(m * op.columns());
+  problem.magnitude.resize(m * op.columns());
+  ReferenceEpilogue(op, sums, abs_sums, problem.output_scale, problem.residual.span(), ProductError(op), problem.y,
                     problem.magnitude);
   return problem;
 }
@@ -130,8 +131,8 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
     const double ratio = std::isfinite(error) ? error / allowed : HUGE_VAL;
     result.worst_ratio = std::max(result.worst_ratio, ratio);
     if (result.wrong_elements++ == 0) {
-      result.detail = absl::StrCat("y[", i / problem.op.n(), ", ", i % problem.op.n(), "] = ", actual, ", expected ",
-                                   expected, " +- ", allowed);
+      result.detail = absl::StrCat("y[", i / problem.op.columns(), ", ", i % problem.op.columns(), "] = ", actual,
+                                   ", expected ", expected, " +- ", allowed);
     }
   }
   result.relative_norm = reference_norm > 0 ? std::sqrt(error_norm / reference_norm) : 0;
@@ -148,7 +149,7 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     return absl::FailedPreconditionError(absl::StrCat("the kernel takes ", image.argument_bytes(),
                                                       " bytes of arguments, its launch spec says ", wanted));
   }
-  const int64_t out_row = op.n() * Bytes(op.out()), x_row = op.k() * Bytes(op.activation());
+  const int64_t out_row = op.columns() * Bytes(op.out()), x_row = op.k() * Bytes(op.activation());
   DeviceBuffer y(problem.m * out_row, 0xff);
   for (int64_t first = 0; first < problem.m; first += spec.max_m) {
     const int64_t rows = std::min(spec.max_m, problem.m - first);

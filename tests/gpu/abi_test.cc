@@ -44,6 +44,7 @@ LADDER_SAME(support::PackArguments, cuda::PackArguments, placement);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, bits);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, offset_binary);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, zero_mode);
+LADDER_SAME(support::PackArguments, cuda::PackArguments, gated);
 
 LADDER_SAME_SIZE(support::RandomArguments, cuda::RandomArguments);
 LADDER_SAME(support::RandomArguments, cuda::RandomArguments, out);
@@ -74,6 +75,7 @@ LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, act);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, out);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, residual);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, output_scale);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, product_error);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, zero_mode);
 
 LADDER_SAME_SIZE(support::CompareResult, cuda::CompareResult);

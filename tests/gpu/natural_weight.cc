@@ -67,6 +67,16 @@ std::vector<OperatorDescriptor> PackingCases() {
        .residual = true,
        .n = 66,
        .k = 64},
+      {.w = "uint4",
+       .zeros = "quantized",
+       .group = 16,
+       .bias = true,
+       .act = "swiglu",
+       .output_scale = true,
+       .residual = true,
+       .n = 144,
+       .k = 112},
+      {.a = "bf16", .w = "nf4", .group = 64, .act = "swiglu", .n = 80, .k = 128},
       {.w = "fp16", .act = "gelu_tanh", .output_scale = true, .n = 65, .k = 64}};
 }
 

@@ -46,7 +46,7 @@ Flags MakeFlags(BenchFlags& f) {
           {"--out", Text(f.out, "output type")},
           {"--group", Number(f.group, "k per scale; -1: one per channel")},
           {"--bias", Switch(f.bias, "with a bias")},
-          {"--act", Text(f.act, "none, silu, gelu, gelu_tanh")},
+          {"--act", Text(f.act, "none, silu, gelu, gelu_tanh, swiglu")},
           {"--output-scale", Switch(f.output_scale, "with an output scale")},
           {"--residual", Switch(f.residual, "with a residual")},
           {"--schedule", Text(f.schedules, "only these schedules")},

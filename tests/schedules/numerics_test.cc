@@ -175,8 +175,10 @@ TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
   const ScheduleCatalog catalog = MakeCatalog();
   absl::StatusOr<Target> target = EmulatedTarget({.arch = "sm_90a"});
   ASSERT_TRUE(target.ok()) << target.status();
-  const auto normalized = [](const char* w, int64_t n, int64_t k, bool bias) {
+  const auto normalized = [](const char* w, int64_t n, int64_t k, bool bias, const char* act = "") {
     OperatorDescriptor descriptor;
+    descriptor.act = act;
+    descriptor.residual = descriptor.output_scale = *act != 0;
     descriptor.w = w;
     descriptor.n = n;
     descriptor.k = k;
@@ -191,22 +193,22 @@ TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
   };
   const std::vector<Named> cases = {
       {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=2,multicast=1" + tail + "0)",
-       normalized("int4", 200, 512, true), 45},
+       normalized("int4", 208, 512, true, "swiglu"), 45},
       {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=4,cluster=4,multicast=1" + tail + "1)",
        normalized("nf4", 300, 2048, false), 30},
       {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,multicast=1,raster=1,blocks=1)",
-       normalized("fp16", 390, 320, true), 70},
+       normalized("fp16", 390, 320, true, "silu"), 70},
       // Pairs, the last one with a tile beyond N or whole, on 4 blocks.
       {"wgmma(tokens=32,groups=1,row_tiles=1,stages=4,splits=1,cluster=1,multicast=2" + tail + "0)",
-       normalized("int4", 300, 512, true), 130},
+       normalized("int4", 304, 512, true, "swiglu"), 130},
       {"wgmma(tokens=16,groups=2,row_tiles=1,stages=8,splits=3,cluster=1,multicast=2" + tail + "1)",
        normalized("nf4", 250, 2048, false), 20},
       {"dense_wgmma(tokens=48,groups=1,row_tiles=2,stages=3,splits=1,cluster=1,multicast=2,raster=2,blocks=1)",
-       normalized("fp16", 140, 200, true), 100},
+       normalized("fp16", 140, 200, true, "gelu"), 100},
       {"dense_wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=1,multicast=2,raster=1,blocks=1)",
        normalized("fp16", 300, 640, false), 33},
       {"decode(rows=4,row_tiles=2,row_warps=1,warps=4,unit=1,loads=1,splits=4,cluster=1,pair_table=0)",
-       normalized("int4", 100, 1024, true), 3},
+       normalized("int4", 112, 1024, true, "swiglu"), 3},
   };
   EmulatorCompiler compiler;
   for (const Named& c : cases) {

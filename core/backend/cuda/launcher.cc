@@ -34,7 +34,7 @@ absl::StatusOr<LoadedKernel> LoadedKernel::Load(const KernelBinary& binary) {
 absl::Status LoadedKernel::Enqueue(const NormalizedOperator& op, int64_t m, DevicePointer x,
                                    const WeightPointers& weight, const EpilogueArguments& epilogue, DevicePointer y,
                                    DevicePointer workspace, bool follows_kernel, const Stream& stream) const {
-  const int64_t y_row_bytes = op.n() * Bytes(op.out());
+  const int64_t y_row_bytes = op.columns() * Bytes(op.out());
   for (int64_t first = 0; first < m; first += spec_.max_m) {
     const int64_t rows = std::min(spec_.max_m, m - first);
     MatmulTmaArguments arguments;

@@ -16,7 +16,7 @@ struct WeightPointers {
 
 // What is done with the sums besides a bias.
 struct EpilogueArguments {
-  DevicePointer residual = 0;  // [m, N]; 0: none
+  DevicePointer residual = 0;  // as y; 0: none
   float output_scale = 1;
 };
 
@@ -25,7 +25,7 @@ class LoadedKernel {
   // Loads the binary and asks for its shared memory.
   static absl::StatusOr<LoadedKernel> Load(const KernelBinary& binary);
 
-  // Enqueues Y[m, N] = X[m, K] * W^T for any m, by slices of max_m rows one after the other. `workspace` holds
+  // Enqueues Y of any m rows, by slices of max_m rows one after the other. `workspace` holds
   // WorkspaceBytes(m). The first launch waits for all earlier work unless `follows_kernel`: then it may overlap the
   // kernel before it on the stream, if the spec allows that. Can be captured into a graph.
   absl::Status Enqueue(const NormalizedOperator& op, int64_t m, DevicePointer x, const WeightPointers& weight,

@@ -33,7 +33,7 @@ inline constexpr double kNotFiniteRatio = 1e30;
 struct PackArguments {
   DevicePointer codes, scales, zeros, packed, packed_scales, packed_zeros;
   int64_t n, k, groups;
-  int32_t placement, bits, offset_binary, zero_mode;
+  int32_t placement, bits, offset_binary, zero_mode, gated, unused;
 };
 
 enum RandomKind : int32_t {
@@ -60,8 +60,7 @@ struct ReferenceArguments {
   int32_t activation, scale, plain, zero_mode;
   int32_t act, out;
   DevicePointer residual;
-  float output_scale;
-  float unused;
+  float output_scale, product_error;
 };
 
 struct CompareResult {

@@ -56,8 +56,8 @@ absl::StatusOr<Verification> VerifyKernel(const Workload& workload, const Kernel
       comparison.squared_reference > 0 ? std::sqrt(comparison.squared_error / comparison.squared_reference) : 0;
   if (comparison.wrong > 0) {
     LADDER_ASSIGN_OR_RETURN(const std::string element, data.DescribeElement(comparison.first_wrong, bound, support));
-    fail(absl::StrCat(comparison.wrong, " of ", workload.m * workload.op.n(), " elements are wrong, the first is ",
-                      element));
+    fail(absl::StrCat(comparison.wrong, " of ", workload.m * workload.op.columns(),
+                      " elements are wrong, the first is ", element));
   }
   LADDER_ASSIGN_OR_RETURN(const std::string guards, data.CheckGuards());
   if (!guards.empty()) fail(guards);
