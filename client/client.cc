@@ -32,6 +32,9 @@ pb::LookupRequest MakeRequest(const MatmulDescriptor& descriptor, const ClientOp
   op.set_out(descriptor.out);
   if (descriptor.group.has_value()) op.set_group(*descriptor.group);
   op.set_bias(descriptor.bias);
+  op.set_act(descriptor.act);
+  op.set_output_scale(descriptor.output_scale);
+  op.set_residual(descriptor.residual);
   op.set_n(descriptor.n);
   op.set_k(descriptor.k);
   for (const auto& [first, last] : descriptor.m) {

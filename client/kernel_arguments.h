@@ -18,6 +18,8 @@ struct alignas(64) MatmulArguments {
   void* y = nullptr;
   void* workspace = nullptr;
   int m = 0;
+  float output_scale = 1;
+  const void* residual = nullptr;
 };
 
 struct alignas(64) MatmulTmaArguments {
@@ -42,6 +44,8 @@ struct PackArguments {
   int bits = 16;
   int offset_binary = 0;
   int zero_mode = 0;  // none, original, rescale, quantized
+  int gated = 0;      // gate and up rows, interleaved
+  int unused = 0;
 };
 
 }  // namespace ladder::client

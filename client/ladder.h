@@ -34,7 +34,9 @@ struct CudaDriver;
 class Runtime;
 class MatmulState;
 
-// Y[m, n] = X[m, k] * W[n, k]^T (+ bias). Empty strings mean the service's default.
+// Y[m, n] = act(X[m, k] * W[n, k]^T + bias) * output_scale + residual, in fp32 and rounded once. With swiglu the first
+// half of W's n rows (and of the bias) are the gate's, the second half up's, and Y[m, n / 2] = silu(gate + bias) * (up
+// + bias) * output_scale + residual; packing interleaves them. Empty strings mean the service's default.
 struct MatmulDescriptor {
   std::string a = "fp16";          // fp16, bf16
   std::string w = "int4";          // int4, uint4, nf4, fp16, bf16
@@ -43,6 +45,9 @@ struct MatmulDescriptor {
   std::string out{};               // fp16, bf16, fp32; default: the type of a
   std::optional<int64_t> group{};  // consecutive k per scale; -1: one scale per output channel
   bool bias = false;               // added in fp32; of the type of a
+  std::string act{};               // none, silu, gelu (by the error function), gelu_tanh, swiglu
+  bool output_scale = false;       // an fp32 factor given at launch
+  bool residual = false;           // added in fp32; of the type and shape of Y
   int64_t n = 0;
   int64_t k = 0;
   std::vector<std::pair<int64_t, int64_t>> m{};  // inclusive ranges; default: 1..4096
@@ -96,13 +101,17 @@ struct LaunchArguments {
   const void* weight = nullptr;
   const void* scale = nullptr;
   const void* zero = nullptr;
-  const void* bias = nullptr;  // [N]
-  void* y = nullptr;           // [m, N], contiguous, aligned to 16 bytes
+  const void* bias = nullptr;  // [N], in the natural order of W's rows
+  // [m, N] like y, of y's type. May be y itself (y += ...); otherwise the two must not overlap.
+  const void* residual = nullptr;
+  float output_scale = 1;  // of operators that have one; a captured graph keeps its value
+  void* y =
+      nullptr;  // [m, N] ([m, N / 2] with swiglu), contiguous, aligned to 16 bytes; overlaps no input but the residual
   int64_t m = 0;
   void* workspace = nullptr;  // zeroed once, then used by one stream at a time
   int64_t workspace_bytes = 0;
   // False if the kernel launched just before on this stream writes weight, scale, zero or bias: kernels may otherwise
-  // read those before it ends (x and y they touch only after it).
+  // read those before it ends (x, residual and y they touch only after it).
   bool overlap_predecessor = true;
 };
 

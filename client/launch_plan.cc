@@ -1,5 +1,7 @@
 #include "client/launch_plan.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -61,10 +63,11 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op) {
                                             "\"; use the client of the service's version"));
   }
   shape.x_row_bytes = shape.k * 2;
+  const int64_t columns = op.act() == "swiglu" ? shape.n / 2 : shape.n;
   if (op.out() == "fp32") {
-    shape.y_row_bytes = shape.n * 4;
+    shape.y_row_bytes = columns * 4;
   } else if (op.out() == "fp16" || op.out() == "bf16") {
-    shape.y_row_bytes = shape.n * 2;
+    shape.y_row_bytes = columns * 2;
   } else {
     return absl::InternalError(absl::StrCat("this client doesn't know the output type \"", op.out(),
                                             "\"; use the client of the service's version"));
@@ -73,6 +76,13 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op) {
   shape.scales = shape.quantized;
   shape.zeros = shape.quantized && !op.zeros().empty() && op.zeros() != "none";
   shape.bias = op.bias();
+  shape.output_scale = op.output_scale();
+  shape.residual = op.residual();
+  constexpr absl::string_view kActs[] = {"", "none", "silu", "gelu", "gelu_tanh", "swiglu"};
+  if (std::find(std::begin(kActs), std::end(kActs), op.act()) == std::end(kActs)) {
+    return absl::InternalError(absl::StrCat("this client doesn't know the activation function \"", op.act(),
+                                            "\"; use the client of the service's version"));
+  }
   return shape;
 }
 

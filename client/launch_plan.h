@@ -21,7 +21,7 @@ namespace ladder::client {
 
 // The operator's fixed shape, as far as launching needs it.
 struct MatmulShape {
-  int64_t n = 0;
+  int64_t n = 0;  // rows of W
   int64_t k = 0;
   int tensor_type = kTensorFloat16;  // of x, and of a plain weight
   int64_t x_row_bytes = 0;
@@ -30,9 +30,12 @@ struct MatmulShape {
   bool scales = true;
   bool zeros = false;
   bool bias = false;
+  bool output_scale = false;
+  bool residual = false;
 };
 
-// From the normalized operator of a record. Internal if it names a type this client doesn't know (a newer service).
+// From the normalized operator of a record. Internal if it names a type or a function this client doesn't know (a newer
+// service).
 absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op);
 
 // Everything cuTensorMapEncodeTiled takes but the address and the rows.

@@ -96,6 +96,10 @@ absl::Status LoadedKernel::LaunchSlice(const LaunchArguments& arguments, int64_t
   base.y = static_cast<char*>(arguments.y) + first_row * shape_.y_row_bytes;
   base.workspace = arguments.workspace;
   base.m = static_cast<int>(rows);
+  base.output_scale = arguments.output_scale;
+  if (arguments.residual != nullptr) {
+    base.residual = static_cast<const char*>(arguments.residual) + first_row * shape_.y_row_bytes;
+  }
   for (const TensorMapPlan& map : plan_.tensor_maps) {
     absl::Status status = map.of_x ? EncodeMap(map, base.x, rows, kernel_arguments.x_map)
                                    : EncodeMap(map, base.w, shape_.n, kernel_arguments.w_map);

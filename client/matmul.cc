@@ -23,6 +23,16 @@ absl::Status CheckArguments(const MatmulShape& shape, const LaunchArguments& arg
   if (!shape.bias && arguments.bias != nullptr) {
     return absl::InvalidArgumentError("bias: the operator has none; ask for it with MatmulDescriptor::bias");
   }
+  if (shape.residual && arguments.residual == nullptr) {
+    return absl::InvalidArgumentError("residual: the operator has a residual, and it is missing");
+  }
+  if (!shape.residual && arguments.residual != nullptr) {
+    return absl::InvalidArgumentError("residual: the operator has none; ask for it with MatmulDescriptor::residual");
+  }
+  if (!shape.output_scale && arguments.output_scale != 1) {
+    return absl::InvalidArgumentError(
+        "output_scale: the operator has none; ask for it with MatmulDescriptor::output_scale");
+  }
   return absl::OkStatus();
 }
 

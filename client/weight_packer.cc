@@ -49,9 +49,13 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
     if (part == "integer") plan.arguments.placement = 1;
     if (part == "table") plan.arguments.placement = 2;
     if (part == "offset") plan.arguments.offset_binary = 1;
+    if (part == "gate_up8") plan.arguments.gated = 1;
     int bits = 0;
     if (absl::ConsumePrefix(&part, "b") && absl::SimpleAtoi(part, &bits)) plan.arguments.bits = bits;
   }
+  // A packing that this client doesn't know of must not pass for one that it does.
+  const bool gated = record.op().act() == "swiglu";
+  if (gated != (plan.arguments.gated != 0)) class_known = false;
   if (!class_known || plan.arguments.placement == 0 || plan.arguments.bits != 4) {
     return absl::InternalError(absl::StrCat("this client can't pack the layout \"", plan.layout_id,
                                             "\"; use the client of the service's version"));

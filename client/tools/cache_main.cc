@@ -40,6 +40,7 @@ void AddExplain(CLI::App& app, Flags& flags) {
   text("--scale", op.mutable_scale(), "Type of the scales");
   text("--zeros", op.mutable_zeros(), "Zero points");
   text("--out", op.mutable_out(), "Type of Y");
+  text("--act", op.mutable_act(), "Function of the sum and the bias");
   text("--target", &flags.explain.target, "GPU or architecture (default: this machine's)");
   flags.has_group = explain->add_option("--group", flags.group, "Consecutive k that share a scale");
   explain->add_option_function<int64_t>(
@@ -48,6 +49,10 @@ void AddExplain(CLI::App& app, Flags& flags) {
       "--k", [&op](int64_t k) { op.set_k(k); }, "Columns of W (default: 8192)");
   explain->add_flag_callback(
       "--bias", [&op] { op.set_bias(true); }, "Y has a bias");
+  explain->add_flag_callback(
+      "--output-scale", [&op] { op.set_output_scale(true); }, "Y is multiplied by a factor");
+  explain->add_flag_callback(
+      "--residual", [&op] { op.set_residual(true); }, "Y has a residual added");
   explain->add_option("--m", flags.m, "Rows of X, as for ladder-tune")->capture_default_str();
 }
 

@@ -58,14 +58,17 @@ absl::Status SetField(const std::string& key, const json& value, pb::OperatorDes
   if (key == "zeros") return SetText(value, key, op.mutable_zeros());
   if (key == "out") return SetText(value, key, op.mutable_out());
   if (key == "m") return AddM(value, op);
-  if (key == "bias") {
-    if (!value.is_boolean()) return absl::InvalidArgumentError("bias: must be true or false");
-    op.set_bias(value.get<bool>());
+  if (key == "act") return SetText(value, key, op.mutable_act());
+  if (key == "bias" || key == "output_scale" || key == "residual") {
+    if (!value.is_boolean()) return absl::InvalidArgumentError(absl::StrCat(key, ": must be true or false"));
+    if (key == "bias") op.set_bias(value.get<bool>());
+    if (key == "output_scale") op.set_output_scale(value.get<bool>());
+    if (key == "residual") op.set_residual(value.get<bool>());
     return absl::OkStatus();
   }
   if (key != "n" && key != "k" && key != "group") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(key, ": unknown key; known: op, a, w, group, zeros, scale, out, bias, n, k, m"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        key, ": unknown key; known: op, a, w, group, zeros, scale, out, bias, act, output_scale, residual, n, k, m"));
   }
   const absl::StatusOr<int64_t> number = Integer(value, key);
   if (!number.ok()) return number.status();
@@ -145,6 +148,9 @@ std::string Describe(const pb::OperatorDescriptor& op) {
   field("zeros", op.zeros() == "none" ? "" : op.zeros());
   field("out", op.out());
   if (op.bias()) text += " bias";
+  field("act", op.act() == "none" ? "" : op.act());
+  if (op.output_scale()) text += " output_scale";
+  if (op.residual()) text += " residual";
   absl::StrAppend(&text, " n=", op.n(), " k=", op.k());
   return text;
 }

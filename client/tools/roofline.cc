@@ -36,7 +36,8 @@ double BytesMoved(const tune::v1::TuningRecord& record) {
   const tune::v1::PackedWeight& packed = record.packed();
   const double m = static_cast<double>(record.m()), n = static_cast<double>(op.n()), k = static_cast<double>(op.k());
   const double weight = static_cast<double>(packed.weight_bytes() + packed.scale_bytes() + packed.zero_bytes());
-  return weight + m * k * 2 + m * n * (op.out() == "fp32" ? 4 : 2) + (op.bias() ? n * 2 : 0);
+  const double y = m * (op.act() == "swiglu" ? n / 2 : n) * (op.out() == "fp32" ? 4 : 2);
+  return weight + m * k * 2 + y * (op.residual() ? 2 : 1) + (op.bias() ? n * 2 : 0);
 }
 
 double Operations(const tune::v1::TuningRecord& record) {

@@ -21,7 +21,7 @@ struct Roofline {
   double FloorUs(double bytes, double operations) const;
 };
 
-// Bytes a product must move at m rows: the packed weight, X, Y and the bias, once each.
+// Bytes a product must move at m rows: the packed weight, X, Y, the residual and the bias, once each.
 double BytesMoved(const tune::v1::TuningRecord& record);
 // 2 m n k.
 double Operations(const tune::v1::TuningRecord& record);

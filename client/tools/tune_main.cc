@@ -23,7 +23,8 @@ constexpr char kProgram[] = "ladder-tune";
 struct Flags {
   std::string op = "matmul", a = "fp16", w = "int4", scale, zeros, out, m = "1,16,64,256,4096";
   int64_t group = 0, n = 8192, k = 8192;
-  bool bias = false;
+  bool bias = false, output_scale = false, residual = false;
+  std::string act;
   ConnectionOptions connection;
   std::string target, json, budget, ops;
   int candidates = 0;
@@ -42,6 +43,10 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--scale", flags.scale, "Type of the scales: fp16, bf16 (default: that of X)");
   app.add_option("--out", flags.out, "Type of Y: fp16, bf16, fp32 (default: that of X)");
   app.add_flag("--bias", flags.bias, "Y has a bias of N values added");
+  app.add_option("--act", flags.act,
+                 "Function of the sum and the bias: none, silu, gelu, gelu_tanh, swiglu (default: none)");
+  app.add_flag("--output-scale", flags.output_scale, "Y is multiplied by an fp32 factor given at launch");
+  app.add_flag("--residual", flags.residual, "Y has a matrix of its type and shape added");
   app.add_option("--m", flags.m,
                  "Rows of X: numbers and ranges, \"1,16,1..4096\"; a range is served by its powers of two")
       ->capture_default_str();
@@ -78,6 +83,9 @@ absl::StatusOr<std::vector<pb::OperatorDescriptor>> OperatorsOf(const Flags& fla
   op.set_out(flags.out);
   if (flags.has_group) op.set_group(flags.group);
   op.set_bias(flags.bias);
+  op.set_act(flags.act);
+  op.set_output_scale(flags.output_scale);
+  op.set_residual(flags.residual);
   op.set_n(flags.n);
   op.set_k(flags.k);
   const absl::StatusOr<std::vector<pb::MRange>> ranges = ParseMList(flags.m);

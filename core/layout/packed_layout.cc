@@ -51,9 +51,10 @@ absl::Status CheckSizes(const PackedLayout& layout, size_t codes, size_t scales,
 template <typename Visit>
 void ForEachPlaneElement(const PackedLayout& layout, Visit visit) {
   for (int64_t row = 0; row < layout.n; row++) {
+    const int64_t packed = layout.PackedRow(row);
     for (int64_t group = 0; group < layout.groups; group++) {
       visit(2 * (row * layout.groups + group),
-            2 * ((row / kBlockRows * layout.groups + group) * kBlockRows + row % kBlockRows));
+            2 * ((packed / kBlockRows * layout.groups + group) * kBlockRows + packed % kBlockRows));
     }
   }
 }
@@ -62,9 +63,10 @@ void ForEachPlaneElement(const PackedLayout& layout, Visit visit) {
 template <typename Visit>
 void ForEachZeroCode(const PackedLayout& layout, Visit visit) {
   for (int64_t row = 0; row < layout.n; row++) {
+    const int64_t packed = layout.PackedRow(row);
     for (int64_t group = 0; group < layout.groups; group++) {
-      const auto [byte, shift] = ZeroPosition(row % kBlockRows);
-      visit(row, group, (row / kBlockRows * layout.groups + group) * 32 + byte, shift);
+      const auto [byte, shift] = ZeroPosition(packed % kBlockRows);
+      visit(row, group, (packed / kBlockRows * layout.groups + group) * 32 + byte, shift);
     }
   }
 }
@@ -80,6 +82,7 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
   layout.placement = !weight.element.quantized()                  ? CodePlacement::kNatural
                      : weight.element.kind == ElementKind::kTable ? CodePlacement::kTable
                                                                   : CodePlacement::kInteger;
+  layout.gated = op.act() == ActivationFunction::kSwiglu;
   layout.offset_binary = weight.element.kind == ElementKind::kSigned;
   if (weight.has_scale) {
     layout.groups = op.k() / weight.group;
@@ -92,7 +95,8 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
 std::string PackedLayout::id() const {
   if (placement == CodePlacement::kNatural) return "natural.b16";
   return absl::StrCat("k16.b", bits, placement == CodePlacement::kTable ? ".table" : ".integer",
-                      offset_binary ? ".offset" : "", zeros == ZeroMode::kQuantized ? ".z4" : "");
+                      offset_binary ? ".offset" : "", zeros == ZeroMode::kQuantized ? ".z4" : "",
+                      gated ? ".gate_up8" : "");
 }
 
 int64_t PackedLayout::padded_n() const { return placement == CodePlacement::kNatural ? n : RoundUp(n, kBlockRows); }
@@ -127,7 +131,15 @@ int64_t NaturalZeroBytes(const PackedLayout& layout) {
   return 0;
 }
 
-PackedLayout::Position PackedLayout::Find(int64_t row, int64_t column) const {
+int64_t PackedLayout::PackedRow(int64_t row) const {
+  if (!gated) return row;
+  const int64_t up = row >= n / 2 ? 1 : 0;
+  const int64_t column = row - up * (n / 2);  // of Y
+  return column / 8 * 16 + 8 * up + column % 8;
+}
+
+PackedLayout::Position PackedLayout::Find(int64_t natural_row, int64_t column) const {
+  const int64_t row = PackedRow(natural_row);
   const int64_t block = row / kBlockRows * (padded_k() / kBlockColumns) + column / kBlockColumns;
   const int64_t r = row % 16;     // within the row tile
   const int64_t c = column % 16;  // within the k16 step

@@ -21,8 +21,11 @@ enum class CodePlacement : uint8_t {
 // Blocks of 64 rows x 64 columns (4 bits), 2,048 bytes each, in the order [N/64][K/64][4 row tiles][32 lanes][4 words]:
 // word f of lane t in tile r holds rows 16r + t/4 (+8), columns 16f + 2(t%4) + {0,1} (+8) of the block. N pads to 64, K
 // to 64; padding codes decode to a finite value (kernels neutralise padded k by zero activations and drop padded rows).
-// Scales and zeros: [ceil(N/64)][K/group][64] in natural row order; quantized (4-bit) zeros: 32 bytes per 64 rows, byte
-// 8 * tile + r holds row 16 * tile + r in its low and row 16 * tile + r + 8 in its high half.
+// Gate and up rows (swiglu): row 16t + r of the packed weight is gate row 8t + r for r < 8, and row 16t + 8 + r up row
+// 8t + r, that is natural row N/2 + 8t + r; scales and zeros likewise. So a lane of a fragment holds both sums of a
+// column of Y.
+// Scales and zeros: [ceil(N/64)][K/group][64] in the order of the packed rows; quantized (4-bit) zeros: 32 bytes per 64
+// rows, byte 8 * tile + r holds row 16 * tile + r in its low and row 16 * tile + r + 8 in its high half.
 struct PackedLayout {
   CodePlacement placement = CodePlacement::kNatural;
   int64_t n = 0;
@@ -31,11 +34,13 @@ struct PackedLayout {
   int64_t groups = 0;  // K / group, or 0 without scales
   DataType scale = DataType::kF16;
   ZeroMode zeros = ZeroMode::kNone;
+  bool gated = false;          // gate and up rows interleaved by 8
   bool offset_binary = false;  // signed codes: two's complement in, code + 2^(bits-1) packed
 
   static PackedLayout For(const NormalizedOperator& op);
 
-  // "k16.b4.integer.offset" and the like: what must agree between a packed weight and a kernel, besides N, K and group.
+  // "k16.b4.integer.offset", "k16.b4.table.gate_up8" and the like: what must agree between a packed weight and a
+  // kernel, besides N, K and group.
   std::string id() const;
   int64_t padded_n() const;
   int64_t padded_k() const;
@@ -43,7 +48,9 @@ struct PackedLayout {
   int64_t scale_bytes() const;  // 0 without scales
   int64_t zero_bytes() const;   // 0 without zeros
 
-  // Where code (row, column) lies: byte offset of its 32-bit word and the shift within it. REQUIRES: quantised.
+  // Row of the packed weight that holds natural row `row`.
+  int64_t PackedRow(int64_t row) const;
+  // Where natural code (row, column) lies: byte offset of its 32-bit word and the shift within it. REQUIRES: quantised.
   struct Position {
     int64_t word_offset;
     int shift;

@@ -6,12 +6,17 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/store/keys.h"
 
 namespace ladder {
 namespace {
+
+constexpr ActivationFunction kActivationFunctions[] = {ActivationFunction::kNone, ActivationFunction::kSilu,
+                                                       ActivationFunction::kGelu, ActivationFunction::kGeluTanh,
+                                                       ActivationFunction::kSwiglu};
 
 absl::Status Bad(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
@@ -81,7 +86,49 @@ absl::Status CheckPlain(const OperatorDescriptor& d, DataType activation, const 
   return absl::OkStatus();
 }
 
+absl::StatusOr<ActivationFunction> ParseActivationFunction(absl::string_view name) {
+  if (name.empty()) return ActivationFunction::kNone;
+  for (const ActivationFunction act : kActivationFunctions) {
+    if (Name(act) == name) return act;
+  }
+  return Bad("act",
+             absl::StrCat("unknown function \"", name, "\"; known: ",
+                          absl::StrJoin(kActivationFunctions, ", ", [](std::string* out, ActivationFunction act) {
+                            absl::StrAppend(out, Name(act));
+                          })));
+}
+
+// Gate and up rows lie 8 apart in row tiles of 16 of the packed weight.
+absl::Status CheckSwiglu(int64_t n, const ElementType& element) {
+  if (n % 2 != 0) return Bad("n", absl::StrCat("swiglu takes as many gate rows as up rows, and ", n, " is odd"));
+  if (n % 16 != 0) {
+    return absl::UnimplementedError(
+        absl::StrCat("n: swiglu needs a multiple of 16; nearest to ", n, ": ", (n + 15) / 16 * 16));
+  }
+  if (!element.quantized()) {
+    return absl::UnimplementedError(
+        absl::StrCat("act: swiglu needs a packed weight, and ", element.name, " weights are not; nearest: silu"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::string_view Name(ActivationFunction act) {
+  switch (act) {
+    case ActivationFunction::kNone:
+      return "none";
+    case ActivationFunction::kSilu:
+      return "silu";
+    case ActivationFunction::kGelu:
+      return "gelu";
+    case ActivationFunction::kGeluTanh:
+      return "gelu_tanh";
+    case ActivationFunction::kSwiglu:
+      return "swiglu";
+  }
+  return "?";
+}
 
 absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
   if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));
@@ -106,6 +153,14 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
   if (!out.ok()) return InField("out", out.status());
   op.out_ = *out;
   op.bias_ = d.bias;
+  const absl::StatusOr<ActivationFunction> act = ParseActivationFunction(d.act);
+  if (!act.ok()) return act.status();
+  op.act_ = *act;
+  if (op.act_ == ActivationFunction::kSwiglu) {
+    if (absl::Status s = CheckSwiglu(op.n_, op.weight_.element); !s.ok()) return s;
+  }
+  op.output_scale_ = d.output_scale;
+  op.residual_ = d.residual;
   return op;
 }
 
@@ -122,7 +177,11 @@ std::string NormalizedOperator::ToString() const {
   if (weight_.has_scale) {
     absl::StrAppend(&text, " scale=", Name(weight_.scale), " group=", weight_.group, " zeros=", Name(weight_.zeros));
   }
-  return absl::StrCat(text, " out=", Name(out_), " bias=", bias_ ? 1 : 0, " n=", n_, " k=", k_);
+  absl::StrAppend(&text, " out=", Name(out_), " bias=", bias_ ? 1 : 0);
+  if (act_ != ActivationFunction::kNone) absl::StrAppend(&text, " act=", Name(act_));
+  if (output_scale_) text += " output_scale=1";
+  if (residual_) text += " residual=1";
+  return absl::StrCat(text, " n=", n_, " k=", k_);
 }
 
 OperatorDescriptor NormalizedOperator::ToDescriptor() const {
@@ -136,6 +195,9 @@ OperatorDescriptor NormalizedOperator::ToDescriptor() const {
   }
   d.out = std::string(Name(out_));
   d.bias = bias_;
+  if (act_ != ActivationFunction::kNone) d.act = std::string(Name(act_));
+  d.output_scale = output_scale_;
+  d.residual = residual_;
   d.n = n_;
   d.k = k_;
   return d;

@@ -21,6 +21,19 @@ struct MRange {
   friend bool operator==(const MRange&, const MRange&) = default;
 };
 
+// What is done with a finished sum: y = act(sum + bias) * output_scale + residual. Swiglu takes two sums, of the gate
+// rows of W (the first half) and of its up rows (the second half): act = silu(gate + bias) * (up + bias), and Y has
+// half as many columns as W has rows.
+enum class ActivationFunction : uint8_t {
+  kNone = 0,
+  kSilu = 1,      // z / (1 + exp(-z))
+  kGelu = 2,      // z * Phi(z), Phi by the error function
+  kGeluTanh = 3,  // z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3)))
+  kSwiglu = 4,
+};
+// "none", "silu", "gelu", "gelu_tanh", "swiglu".
+absl::string_view Name(ActivationFunction act);
+
 // What the caller said, unchecked. Empty strings mean the default.
 struct OperatorDescriptor {
   std::string op = "matmul";
@@ -32,6 +45,9 @@ struct OperatorDescriptor {
   std::optional<int64_t>
       group;          // default: 64 for tables, 128 otherwise (K if K is smaller or does not divide); -1: per channel
   bool bias = false;  // added in fp32, of the activation's type
+  std::string act;    // default: none
+  bool output_scale = false;  // an fp32 factor given at launch
+  bool residual = false;      // added after the factor; of Y's type and shape
   int64_t n = 0;
   int64_t k = 0;
   std::vector<MRange> m;  // default: 1..4096
@@ -46,12 +62,19 @@ class NormalizedOperator {
   const WeightType& weight() const { return weight_; }
   DataType out() const { return out_; }
   bool bias() const { return bias_; }
-  int64_t n() const { return n_; }
+  ActivationFunction act() const { return act_; }
+  bool output_scale() const { return output_scale_; }
+  bool residual() const { return residual_; }
+  int64_t n() const { return n_; }  // rows of W
   int64_t k() const { return k_; }
+  // Of Y: N, or N / 2 where a gate and an up row make one.
+  int64_t columns() const { return act_ == ActivationFunction::kSwiglu ? n_ / 2 : n_; }
   // The type the products are computed in: the activation's.
   DataType compute() const { return activation_; }
 
-  // Canonical one-line text: "matmul a=fp16 w=nf4 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672".
+  // Canonical one-line text: "matmul a=fp16 w=nf4 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672". What
+  // follows the bias (act=silu output_scale=1 residual=1) is there only where it is asked for, so that keys made before
+  // those fields existed still hold.
   // Tables are spelled out by a digest of their values, so that a name alone never decides a key.
   std::string ToString() const;
   // The descriptor that normalizes to this.
@@ -65,6 +88,9 @@ class NormalizedOperator {
   WeightType weight_;
   DataType out_ = DataType::kF16;
   bool bias_ = false;
+  ActivationFunction act_ = ActivationFunction::kNone;
+  bool output_scale_ = false;
+  bool residual_ = false;
   int64_t n_ = 0;
   int64_t k_ = 0;
 };

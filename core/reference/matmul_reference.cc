@@ -1,6 +1,7 @@
 #include "core/reference/matmul_reference.h"
 
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 namespace ladder {
@@ -58,6 +59,41 @@ void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const ui
       y[row * op.n() + n] = sum;
       abs_sum[row * op.n() + n] = magnitude;
     }
+  }
+}
+
+double ReferenceAct(ActivationFunction act, double z) {
+  switch (act) {
+    case ActivationFunction::kNone:
+      return z;
+    case ActivationFunction::kSilu:
+    case ActivationFunction::kSwiglu:
+      return z / (1 + std::exp(-z));
+    case ActivationFunction::kGelu:
+      return 0.5 * z * std::erfc(-z / std::numbers::sqrt2);
+    case ActivationFunction::kGeluTanh:
+      return 0.5 * z * (1 + std::tanh(std::sqrt(2 * std::numbers::inv_pi) * (z + 0.044715 * z * z * z)));
+  }
+  return z;
+}
+
+void ReferenceEpilogue(const NormalizedOperator& op, std::span<const double> sums, std::span<const double> abs_sums,
+                       float output_scale, std::span<const uint8_t> residual, double product_error, std::span<double> y,
+                       std::span<double> magnitude) {
+  const bool gated = op.act() == ActivationFunction::kSwiglu;
+  for (size_t i = 0; i < y.size(); i++) {
+    const size_t row = i / op.columns(), column = i % op.columns();
+    const size_t at = row * op.n() + column;
+    double value = ReferenceAct(op.act(), sums[at]);
+    double bound = abs_sums[at];
+    if (gated) {
+      const double up = sums[at + op.columns()], abs_up = abs_sums[at + op.columns()];
+      bound = std::fabs(up) * bound + std::fabs(value) * abs_up + product_error * bound * abs_up;
+      value *= up;
+    }
+    y[i] = value * output_scale;
+    if (!residual.empty()) y[i] += LoadElement(op.out(), residual.data(), static_cast<int64_t>(i));
+    magnitude[i] = bound * std::fabs(output_scale);
   }
 }
 

@@ -16,6 +16,17 @@ void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const ui
                      std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<const uint8_t> zeros,
                      std::span<const uint8_t> bias, std::span<double> y, std::span<double> abs_sum);
 
+// What follows the product, in float64 and not rounded: y = act(sums) * output_scale + residual, and the magnitude that
+// an error bound multiplies (core/tuning/error_bound.h; product_error is its second-order term). sums and abs_sums are
+// [m, N], y and magnitude [m, columns]; without swiglu they may be the same. The residual, of the output's type, may be
+// empty; output_scale is 1 without one.
+void ReferenceEpilogue(const NormalizedOperator& op, std::span<const double> sums, std::span<const double> abs_sums,
+                       float output_scale, std::span<const uint8_t> residual, double product_error, std::span<double> y,
+                       std::span<double> magnitude);
+
+// The activation function; of swiglu that of the gate.
+double ReferenceAct(ActivationFunction act, double z);
+
 // One decoded row of the weight, K values.
 void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<const uint8_t> codes,
                         std::span<const uint8_t> scales, std::span<const uint8_t> zeros, std::span<double> out);

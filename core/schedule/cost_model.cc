@@ -40,7 +40,8 @@ int64_t WeightBytes(const NormalizedOperator& op) {
 }
 
 int64_t ActivationBytes(const NormalizedOperator& op, int64_t m) {
-  return m * op.k() * Bytes(op.activation()) + m * op.n() * Bytes(op.out());
+  const int64_t y = m * op.columns() * Bytes(op.out());
+  return m * op.k() * Bytes(op.activation()) + (op.residual() ? 2 * y : y);
 }
 
 double Flops(const NormalizedOperator& op, int64_t m) {

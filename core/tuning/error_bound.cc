@@ -5,6 +5,8 @@
 namespace ladder {
 namespace {
 
+constexpr double kFloatRoundoff = 0x1p-24;
+
 // Accumulation in the tensor cores and after. One m16n8k16 step aligns its 16 products and the accumulator to the
 // largest exponent, keeps two extra bits and truncates (Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA
 // tensor cores, 2021): at most 17/4 + 1 < 5.5 units of 2^-23 of the largest magnitude met; older cores take two steps
@@ -35,13 +37,48 @@ double ScaleRoundoff(const NormalizedOperator& op, const NumericsSpec& numerics)
 
 }  // namespace
 
+// With u = 2^-24, every function is z g, g in [0, 1], the product rounded once (u). |z| is at most the sum of
+// magnitudes.
+//   silu       g = logistic(z). Its exponent -log2(e) z has two roundings, so exp has a relative error of 2 |z| u + 4 u
+//              (ex2.approx: 2^-22), which 1 / (1 + e) passes on times g (1 - g): at most 2 * 0.23 u + u, as
+//              |z| g (1 - g) < 0.23. The addition and rcp.approx (2^-23) cost 3 u of g. In all 1.5 + 3 + 1 < 6 u.
+//   gelu_tanh  g = logistic(v), v = z (c + d z^2) with 5 roundings, all of one sign: 7 |v| u in place of 2 |z| u, so
+//              7 * 0.23 + 1 + 3 + 1 < 7 u.
+//   gelu       g = (1 + erf(z / sqrt 2)) / 2. erff has 2 ulp, 4 u; its argument's two roundings shift erf by at most
+//              2 u max |x erf'(x)| = 2 u * 0.49; halved, 2.5 u, the addition u, in all less than 5 u.
+ActivationError ErrorOf(ActivationFunction act) {
+  switch (act) {
+    case ActivationFunction::kNone:
+      break;
+    case ActivationFunction::kSilu:
+      return {1.0999, 6 * kFloatRoundoff};  // at z = 2.3994
+    case ActivationFunction::kGelu:
+      return {1.1290, 5 * kFloatRoundoff};  // at z = sqrt 2
+    case ActivationFunction::kGeluTanh:
+      return {1.1290, 7 * kFloatRoundoff};
+    case ActivationFunction::kSwiglu:
+      return {1.0999, 7 * kFloatRoundoff};  // silu's, and the product with u
+  }
+  return {};
+}
+
 ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics) {
   ErrorBound bound;
   bound.relative = UnitRoundoff(op.out());
-  // 1.01: second-order terms, each at most 2^-8 of a first-order one.
-  bound.absolute = 1.01 * (DecodeRoundoff(op) + ScaleRoundoff(op, numerics) + Gamma(op.k()));
+  const ActivationError act = ErrorOf(op.act());
+  // The output scale's product, of at most |z t|, is rounded once; so is the residual's addition, of y itself.
+  const double scaling = op.output_scale() ? kFloatRoundoff : 0;
+  if (op.residual()) bound.relative += kFloatRoundoff;
+  // Swiglu: the sums g and u are off by at most A S_g and A S_u, h = silu(g) so by at most B S_g with B = slope A +
+  // evaluation >= A, and h u by |u'| B S_g + |h| A S_u, u' being the computed u, at most |u| + A S_u. That is B times
+  // the magnitude in error_bound.h. The rounding of h u is at most one of |h| S_u. 1.01: second-order terms, each at
+  // most 2^-8 of a first-order one.
+  bound.absolute = 1.01 * (act.slope * (DecodeRoundoff(op) + ScaleRoundoff(op, numerics) + Gamma(op.k())) +
+                           act.evaluation + scaling);
   bound.tiny = op.out() == DataType::kF16 ? std::ldexp(1.0, -25) : std::ldexp(1.0, -134);
   return bound;
 }
+
+double ProductError(const NormalizedOperator& op) { return BoundFor(op, {.scale_in_weights = true}).absolute; }
 
 }  // namespace ladder

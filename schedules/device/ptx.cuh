@@ -367,6 +367,20 @@ LADDER_DEVICE u32 from_float2(BF16, float low, float high) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
   return r;
 }
+// 2^x: relative error at most 2^-22, subnormal results flushed to zero (PTX manual, ex2.approx.ftz.f32).
+LADDER_DEVICE float exp2_approx(float x) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+// 1 / x: at most 1 ulp, a relative error of 2^-23; infinity gives zero (PTX manual, rcp.approx.ftz.f32).
+LADDER_DEVICE float reciprocal_approx(float x) {
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+// The error function: at most 2 ulp (CUDA C++ Programming Guide, erff).
+LADDER_DEVICE float error_function(float x) { return erff(x); }
 LADDER_DEVICE u32 float_bits(float f) { return __float_as_uint(f); }
 LADDER_DEVICE float bits_float(u32 u) { return __uint_as_float(u); }
 

@@ -33,9 +33,9 @@ struct alignas(64) TensorMap {
   u64 opaque[16];
 };
 
-// Arguments of every matmul kernel: Y[m, N] = X[m, K] * W[N, K]^T (+ bias). N and K are compile-time constants.
-// x is row-major, contiguous, 16-byte aligned; y likewise. 64 bytes, so that a kernel without tensor maps passes no
-// more.
+// Arguments of every matmul kernel: Y[m, N] = act(X[m, K] * W[N, K]^T + bias) * output_scale + residual. N, K and
+// which of these terms there are are compile-time constants. x is row-major, contiguous, 16-byte aligned; y and
+// residual likewise. 128 bytes; a kernel without tensor maps passes no more.
 struct alignas(64) MatmulArguments {
   const void* x;
   const void* w;      // packed layout (quantised) or row-major N x K (dense)
@@ -43,8 +43,10 @@ struct alignas(64) MatmulArguments {
   const void* zero;   // as scale; 4-bit zeros: 32 bytes per 64 rows, byte 8*tile + r holds rows r (low) and r + 8
   const void* bias;   // [N] in the activation type, or null
   void* y;
-  void* workspace;  // starts with zeroed counters; a kernel leaves them zero. See LaunchSpec.
-  int m;            // 1 .. LaunchSpec::max_m
+  void* workspace;       // starts with zeroed counters; a kernel leaves them zero. See LaunchSpec.
+  int m;                 // 1 .. LaunchSpec::max_m
+  float output_scale;    // of kernels that have one
+  const void* residual;  // [m, N] in the output type, or null; may be y
 };
 
 // The same plus tensor maps, for kernels whose LaunchSpec asks for them.

@@ -35,6 +35,24 @@ absl::string_view ZerosName(ZeroMode mode) {
   return "";
 }
 
+absl::string_view ActName(ActivationFunction act) {
+  switch (act) {
+    case ActivationFunction::kNone:
+      return "kNone";
+    case ActivationFunction::kSilu:
+      return "kSilu";
+    case ActivationFunction::kGelu:
+      return "kGelu";
+    case ActivationFunction::kGeluTanh:
+      return "kGeluTanh";
+    case ActivationFunction::kSwiglu:
+      return "kSwiglu";
+  }
+  return "";
+}
+
+absl::string_view BoolName(bool value) { return value ? "true" : "false"; }
+
 // The table rounded to the compute type, as Table4 wants it: four words of high bytes, then four of low bytes.
 std::string TableName(const ElementType& element, DataType compute) {
   std::array<uint32_t, 8> words{};
@@ -78,7 +96,9 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
                         ZerosName(scaled ? weight.zeros : ZeroMode::kNone));
   absl::StrAppendFormat(&text, "  static constexpr int kN = %d, kK = %d, kGroup = %d;\n", op.n(), op.k(),
                         scaled ? weight.group : op.k());
-  absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s;\n", op.bias() ? "true" : "false");
+  absl::StrAppendFormat(&text, "  static constexpr ladder::Act kAct = ladder::Act::%s;\n", ActName(op.act()));
+  absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s, kOutputScale = %s, kResidual = %s;\n",
+                        BoolName(op.bias()), BoolName(op.output_scale()), BoolName(op.residual()));
   if (!shape.parameters.empty()) {
     text += "  static constexpr int ";
     for (size_t i = 0; i < shape.parameters.size(); i++) {

@@ -34,6 +34,8 @@ struct KernelShape {
 //   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
 //   kN, kK, kGroup     int; kGroup == kK for one scale per channel
 //   kBias              bool; the bias is of type Compute
+//   kAct               ladder::Act
+//   kOutputScale, kResidual   bool; the residual is of type Output
 // and the parameters. REQUIRES: the operator's element is plain or has 4 bits.
 std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape);
 // The whole source: includes, Config and the kernel `ladder_kernel`.

@@ -36,6 +36,7 @@ struct DecodeKernel {
   static constexpr bool kPairTable = Config::kPairTable != 0;
   static constexpr int kThreads = 32 * kWarps * kRowWarps;
   static constexpr int kBlockRows = 16 * kRowTiles * kRowWarps;
+  static constexpr int kBlockColumns = columns_of<Config>(kBlockRows);  // of y
   static constexpr int kTokenTiles = (kRows + 7) / 8;
 
   // K in 64-column blocks and in units; what a split takes.
@@ -215,18 +216,79 @@ struct DecodeKernel {
     }
   }
 
-  // The finished sum of (activation row, weight row n): scale, bias, store.
-  static LADDER_DEVICE void finish(const MatmulArguments& p, int token, int n, float value) {
-    if (n >= Config::kN) return;
+  // A finished sum of row n, scaled.
+  static LADDER_DEVICE float scale_at_end(const MatmulArguments& p, int n, float value) {
     if constexpr (kScaleAtEnd) {
       value *=
           to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));
     }
-    store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * Config::kN + n,
-                 value + load_bias<Config>(p.bias, n));
+    return value;
   }
 
-  // Adds the warps' sums and stores the outputs, or this split's share of them; the last split adds the shares.
+  // Column `column` of the block's tile for one activation row: scale, epilogue, store. sum(row) is the finished sum of
+  // a row of the tile.
+  template <class Sum>
+  static LADDER_DEVICE void finish(const MatmulArguments& p, int tile, int token, int column, const Sum& sum) {
+    const int row = kGated<Config> ? column / 8 * 16 + column % 8 : column;
+    const int n = tile * kBlockRows + row;
+    if (n >= Config::kN) return;
+    const float up = kGated<Config> ? scale_at_end(p, n + 8, sum(row + 8)) : 0.0f;
+    const float up_bias = kGated<Config> ? load_bias<Config>(p.bias, n + 8) : 0.0f;
+    const int y_column = tile * kBlockColumns + column;
+    const float value =
+        finish_sum<Config>(p, scale_at_end(p, n, sum(row)), up, load_bias<Config>(p.bias, n), up_bias, token, y_column);
+    store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * kColumns<Config> + y_column, value);
+  }
+
+  // Split-K: block_sum(token, row) is this split's sum of a row of the tile.
+  template <class Sum>
+  static LADDER_DEVICE void reduce_splits(const MatmulArguments& p, u32 shared, u32 sums, int tile, int split,
+                                          const Sum& block_sum) {
+    u8* const partials = split_partials(p.workspace) + static_cast<i64>(tile) * kSplits * (kRows * kBlockRows * 4);
+#pragma unroll 1
+    for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
+      const int token = i / kBlockRows;
+      const int row = i % kBlockRows;
+      if constexpr (kCluster) {
+        // In the first warp's place, read by this thread only, so far.
+        store_shared_f32(sums + (token * kSumStride + row) * 4, block_sum(token, row));
+      } else {
+        store_global_f32(partials + (split * (kRows * kBlockRows) + i) * 4, block_sum(token, row));
+      }
+    }
+    if constexpr (kCluster) {
+      // Every block adds up its share of the outputs.
+      cluster_sync();
+      const int outputs = p.m * kBlockColumns;
+#pragma unroll 1
+      for (int i = outputs * split / kSplits + thread_id(); i < outputs * (split + 1) / kSplits; i += kThreads) {
+        const int token = i / kBlockColumns;
+        finish(p, tile, token, i % kBlockColumns, [&](int row) {
+          float value = 0;
+#pragma unroll
+          for (int s = 0; s < kSplits; s++) value += load_cluster_f32(sums + (token * kSumStride + row) * 4, s);
+          return value;
+        });
+      }
+      cluster_sync();
+    } else {
+      if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
+#pragma unroll 1
+      for (int i = thread_id(); i < p.m * kBlockColumns; i += kThreads) {
+        const int token = i / kBlockColumns;
+        finish(p, tile, token, i % kBlockColumns, [&](int row) {
+          float value = 0;
+#pragma unroll
+          for (int s = 0; s < kSplits; s++) {
+            value += load_global_f32(partials + (s * (kRows * kBlockRows) + token * kBlockRows + row) * 4);
+          }
+          return value;
+        });
+      }
+    }
+  }
+
+  // Adds the warps' sums and stores the outputs, or this split's share of them.
   static LADDER_DEVICE void reduce(const MatmulArguments& p, const Position& at, u32 shared, int tile, int split,
                                    const float (&sum)[kRowTiles][kTokenTiles][4]) {
     const u32 sums = shared + kSumsAt;
@@ -244,44 +306,20 @@ struct DecodeKernel {
       }
     }
     block_sync();
-    u8* const partials = split_partials(p.workspace) + static_cast<i64>(tile) * kSplits * (kRows * kBlockRows * 4);
-#pragma unroll 1
-    for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
-      const int token = i / kBlockRows;
-      const int row = i % kBlockRows;
+    const auto block_sum = [&](int token, int row) {
       float value = 0;
 #pragma unroll
       for (int w = 0; w < kWarps; w++) value += load_shared_f32(sums + ((w * kRows + token) * kSumStride + row) * 4);
-      if constexpr (kSplits == 1) {
-        finish(p, token, tile * kBlockRows + row, value);
-      } else if constexpr (kCluster) {
-        store_shared_f32(sums + (token * kSumStride + row) * 4, value);  // read by this thread only, so far
-      } else {
-        store_global_f32(partials + (split * (kRows * kBlockRows) + i) * 4, value);
-      }
-    }
-    if constexpr (kCluster) {
-      // Every block adds up its share of the outputs.
-      cluster_sync();
-      const int outputs = p.m * kBlockRows;
+      return value;
+    };
+    if constexpr (kSplits == 1) {
 #pragma unroll 1
-      for (int i = outputs * split / kSplits + thread_id(); i < outputs * (split + 1) / kSplits; i += kThreads) {
-        const u32 at = sums + (i / kBlockRows * kSumStride + i % kBlockRows) * 4;
-        float value = 0;
-#pragma unroll
-        for (int s = 0; s < kSplits; s++) value += load_cluster_f32(at, s);
-        finish(p, i / kBlockRows, tile * kBlockRows + i % kBlockRows, value);
+      for (int i = thread_id(); i < p.m * kBlockColumns; i += kThreads) {
+        const int token = i / kBlockColumns;
+        finish(p, tile, token, i % kBlockColumns, [&](int row) { return block_sum(token, row); });
       }
-      cluster_sync();
-    } else if constexpr (kSplits > 1) {
-      if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
-#pragma unroll 1
-      for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
-        float value = 0;
-#pragma unroll
-        for (int s = 0; s < kSplits; s++) value += load_global_f32(partials + (s * (kRows * kBlockRows) + i) * 4);
-        finish(p, i / kBlockRows, tile * kBlockRows + i % kBlockRows, value);
-      }
+    } else {
+      reduce_splits(p, shared, sums, tile, split, block_sum);
     }
   }
 

@@ -36,6 +36,7 @@ struct DensePlan {
   static constexpr u32 kFlag = 0;  // in the turned tile's place: read before it is written
   static_assert(kWarpRows % 16 == 0 && kWarpTokens % 8 == 0, "warps hold whole fragments");
   static_assert(kKBlocks >= Config::kSplits, "every split works");
+  static_assert(!kGated<Config>, "gate and up rows are interleaved in packed weights only");
 };
 
 struct DenseItem {
@@ -133,20 +134,21 @@ LADDER_DEVICE u8* dense_parts(const MatmulArguments& arguments, const DenseItem&
          thread_id() * 16;
 }
 
-// Puts one fragment (rows row, row + 8; tokens token, token + 1) into the turned tile.
+// Finishes one fragment (rows from `row` on, tokens from `token` on) into the turned tile.
 template <class Config>
-LADDER_DEVICE void dense_stage(u32 shared, u32 row, u32 token, const float (&sums)[4], float bias0, float bias1) {
+LADDER_DEVICE void dense_stage(const MatmulArguments& arguments, const DenseItem& item, u32 shared, u32 row, u32 token,
+                               const float (&sums)[4], float bias0, float bias1) {
   using Plan = DensePlan<Config>;
-#pragma unroll
-  for (u32 i = 0; i < 4; i++) {
-    const u32 bits = output_bits(typename Config::Output{}, sums[i] + (i < 2 ? bias0 : bias1));
-    const u32 to = shared + (token + (i & 1)) * Plan::kPitch + (row + 8 * (i >> 1)) * Plan::kOutputBytes;
-    if constexpr (Plan::kOutputBytes == 4) {
-      store_shared_u32(to, bits);
-    } else {
-      store_shared_u16(to, bits);
-    }
-  }
+  const u32 mine = token + 2 * (lane_id() & 3);
+  finish_fragment<Config>(arguments, sums, bias0, bias1, item.first_token + static_cast<int>(mine),
+                          item.first_row + static_cast<int>(row), [&](int e, int column, float value) {
+                            const u32 to = shared + (mine + e) * Plan::kPitch + (row + column) * Plan::kOutputBytes;
+                            if constexpr (Plan::kOutputBytes == 4) {
+                              store_shared_f32(to, value);
+                            } else {
+                              store_shared_u16(to, output_bits(typename Config::Output{}, value));
+                            }
+                          });
 }
 
 // Copies the turned tile to y.
@@ -266,9 +268,9 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
   const u32 lane = lane_id();
 #pragma unroll
   for (int i = 0; i < Plan::kRowTiles; i++) {
-    const u32 row = warp_row + 16 * i + lane / 4;
-    const float bias0 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row));
-    const float bias1 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row) + 8);
+    const u32 row = warp_row + 16 * i;
+    const float bias0 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row + lane / 4));
+    const float bias1 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row + lane / 4) + 8);
 #pragma unroll
     for (int j = 0; j < Plan::kTokenTiles; j++) {
       if constexpr (Config::kSplits > 1) {
@@ -282,7 +284,7 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
           for (int e = 0; e < 4; e++) acc[i][j][e] = s == 0 ? part[e] : acc[i][j][e] + part[e];
         }
       }
-      dense_stage<Config>(shared, row, warp_token + 8 * j + 2 * (lane & 3), acc[i][j], bias0, bias1);
+      dense_stage<Config>(arguments, item, shared, row, warp_token + 8 * j, acc[i][j], bias0, bias1);
     }
   }
   block_sync();

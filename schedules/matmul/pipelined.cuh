@@ -285,51 +285,55 @@ struct PipelinedKernel {
     return true;
   }
 
-  // Scale, bias, conversion; the tile passes through shared memory on its way to y.
+  // Scale, epilogue, conversion; the tile passes through shared memory on its way to y.
   static LADDER_DEVICE void store(const MatmulArguments& p, const Position& at, u32 buffer,
                                   const float (&sum)[kRowTiles][kTokenTiles][4]) {
     constexpr int kBytes = OutputBytes<Output>::value;
     if (at.depth == 0) {
 #pragma unroll
       for (int r = 0; r < kRowTiles; r++) {
+        const int tile_row = at.row + 16 * r;
+        float scale[2] = {1, 1}, bias[2];
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-          const int row = at.row + 16 * r + 8 * h + at.lane / 4;
-          const int n = at.first_row + row;
-          float scale = 1;
+          const int n = at.first_row + tile_row + 8 * h + at.lane / 4;
           if (kScaleAtEnd && n < Config::kN) {
             const i64 element = Plane::element(n / 64, 0, n % 64);
-            scale = to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + element));
+            scale[h] = to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + element));
           }
-          const float bias = load_bias<Config>(p.bias, n);
+          bias[h] = load_bias<Config>(p.bias, n);
+        }
 #pragma unroll
-          for (int t = 0; t < kTokenTiles; t++) {
-#pragma unroll
-            for (int e = 0; e < 2; e++) {
-              const int token = at.token + 8 * t + 2 * (at.lane % 4) + e;
-              const u32 bits = output_bits(Output{}, sum[r][t][2 * h + e] * scale + bias);
-              const u32 to = buffer + token * kOutputStride + row * kBytes;
-              if constexpr (kBytes == 2) {
-                store_shared_u16(to, bits);
-              } else {
-                store_shared_u32(to, bits);
-              }
-            }
-          }
+        for (int t = 0; t < kTokenTiles; t++) {
+          const float(&s)[4] = sum[r][t];
+          const float scaled[4] = {s[0] * scale[0], s[1] * scale[0], s[2] * scale[1], s[3] * scale[1]};
+          const int token = at.token + 8 * t + 2 * (at.lane % 4);
+          finish_fragment<Config>(p, scaled, bias[0], bias[1], at.first_token + token, at.first_row + tile_row,
+                                  [&](int e, int column, float value) {
+                                    const u32 to = buffer + (token + e) * kOutputStride +
+                                                   (columns_of<Config>(tile_row) + column) * kBytes;
+                                    if constexpr (kBytes == 2) {
+                                      store_shared_u16(to, output_bits(Output{}, value));
+                                    } else {
+                                      store_shared_f32(to, value);
+                                    }
+                                  });
         }
       }
     }
     block_sync();
     constexpr int kPiece = 16 / kBytes;
-    constexpr bool kWhole = Config::kN % kPiece == 0;  // rows of y are 16-byte aligned
+    constexpr bool kWhole = kColumns<Config> % kPiece == 0;  // rows of y are 16-byte aligned
     constexpr int kStep = kWhole ? kPiece : 1;
+    constexpr int kSteps = columns_of<Config>(kBN) / kStep;
+    const int first_column = columns_of<Config>(at.first_row);
     u8* const y = static_cast<u8*>(p.y);
-    for (int i = thread_id(); i < kBM * (kBN / kStep); i += kThreads) {
-      const int token = i / (kBN / kStep);
-      const int row = i % (kBN / kStep) * kStep;
-      if (at.first_token + token >= p.m || at.first_row + row >= Config::kN) continue;
-      u8* const to = y + (static_cast<i64>(at.first_token + token) * Config::kN + at.first_row + row) * kBytes;
-      const u32 from = buffer + token * kOutputStride + row * kBytes;
+    for (int i = thread_id(); i < kBM * kSteps; i += kThreads) {
+      const int token = i / kSteps;
+      const int column = i % kSteps * kStep;
+      if (at.first_token + token >= p.m || first_column + column >= kColumns<Config>) continue;
+      u8* const to = y + (static_cast<i64>(at.first_token + token) * kColumns<Config> + first_column + column) * kBytes;
+      const u32 from = buffer + token * kOutputStride + column * kBytes;
       if constexpr (kWhole) {
         store_global_v4(to, load_shared_v4(from));
       } else if constexpr (kBytes == 2) {

@@ -161,21 +161,24 @@ struct Staging {
   static constexpr int kTotal = kChunk * kPitch;  // of one math group
 };
 
-// Copies the first `tokens` of kChunk staged rows of 64 values to y at (first_token, first_row), 16 bytes a thread
-// where N allows it.
+// Copies what the first `tokens` of kChunk staged tokens have of y's columns that 64 rows of W from first_row on make,
+// 16 bytes a thread where the columns allow it.
 template <class Config, int kChunk>
 LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int tokens, int first_row) {
   using Shape = Staging<typename Config::Output>;
   constexpr int kVector = 16 / Shape::kBytes;
   const u32 thread = thread_id() & 127;
-  u8* const to = static_cast<u8*>(y) + (static_cast<i64>(first_token) * Config::kN + first_row) * Shape::kBytes;
-  if constexpr (Config::kN % kVector == 0) {
-    constexpr u32 kVectors = 64 / kVector;         // of one token
+  constexpr int kN = kColumns<Config>;
+  constexpr int kWidth = columns_of<Config>(64);
+  const int first_column = columns_of<Config>(first_row);
+  u8* const to = static_cast<u8*>(y) + (static_cast<i64>(first_token) * kN + first_column) * Shape::kBytes;
+  if constexpr (kN % kVector == 0) {
+    constexpr u32 kVectors = kWidth / kVector;     // of one token
     constexpr u32 kTokensAtOnce = 128 / kVectors;  // by all threads
     constexpr int kRounds = (kChunk + kTokensAtOnce - 1) / kTokensAtOnce;
     const u32 first = thread / kVectors;
     const u32 part = thread % kVectors;
-    if (first_row + static_cast<int>(part) * kVector >= Config::kN) return;
+    if (first_column + static_cast<int>(part) * kVector >= kN) return;
     Vec4 values[kRounds];  // all loads before the first store, so that they wait for shared memory once
 #pragma unroll
     for (int i = 0; i < kRounds; i++) {
@@ -188,14 +191,14 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
     for (int i = 0; i < kRounds; i++) {
       const u32 token = first + i * kTokensAtOnce;
       if (static_cast<int>(token) < tokens) {
-        store_global_v4(to + (static_cast<i64>(token) * Config::kN + part * kVector) * Shape::kBytes, values[i]);
+        store_global_v4(to + (static_cast<i64>(token) * kN + part * kVector) * Shape::kBytes, values[i]);
       }
     }
   } else {
-    const u32 row = thread % 64;
-    if (first_row + static_cast<int>(row) >= Config::kN) return;
-    for (u32 token = thread / 64; static_cast<int>(token) < tokens; token += 2) {
-      u8* const one = to + (static_cast<i64>(token) * Config::kN + row) * Shape::kBytes;
+    const u32 row = thread % kWidth;
+    if (first_column + static_cast<int>(row) >= kN) return;
+    for (u32 token = thread / kWidth; static_cast<int>(token) < tokens; token += 128 / kWidth) {
+      u8* const one = to + (static_cast<i64>(token) * kN + row) * Shape::kBytes;
       const u32 from = staging + token * Shape::kPitch + row * Shape::kBytes;
       if constexpr (Shape::kBytes == 4) {
         store_global_u32(one, load_shared_u32(from));
@@ -206,35 +209,35 @@ LADDER_DEVICE void store_staged(u32 staging, void* y, int first_token, int token
   }
 }
 
-// Four finished sums of a thread, tokens 8j + {0, 1} of rows `row` and row + 8, into the staging area.
-template <class Output>
-LADDER_DEVICE void stage_quad(u32 staging, int j, u32 row, const float (&sums)[4], float bias0, float bias1) {
-  using Shape = Staging<Output>;
-#pragma unroll
-  for (int i = 0; i < 4; i++) {
-    const float value = sums[i] + (i < 2 ? bias0 : bias1);
-    const u32 address =
-        staging + (8 * j + 2 * (lane_id() & 3) + (i & 1)) * Shape::kPitch + (row + 8 * (i >> 1)) * Shape::kBytes;
-    if constexpr (Shape::kBytes == 4) {
-      store_shared_f32(address, value);
-    } else {
-      store_shared_u16(address, output_bits(Output{}, value));
-    }
-  }
+// Four sums of a thread, finished, into the staging area: tokens 8j + {0, 1} of the lane's pair from first_token on,
+// rows r and r + 8 of the warp's 16 of the 64 from first_row on.
+template <class Config>
+LADDER_DEVICE void stage_quad(const MatmulArguments& arguments, u32 staging, int j, int first_token, int first_row,
+                              const float (&sums)[4], float bias0, float bias1) {
+  using Shape = Staging<typename Config::Output>;
+  const int warp_row = static_cast<int>(thread_id() & 127) / 32 * 16;
+  const int token = 8 * j + 2 * static_cast<int>(lane_id() & 3);
+  finish_fragment<Config>(
+      arguments, sums, bias0, bias1, first_token + token, first_row + warp_row, [&](int e, int column, float value) {
+        const u32 address =
+            staging + (token + e) * Shape::kPitch + (columns_of<Config>(warp_row) + column) * Shape::kBytes;
+        if constexpr (Shape::kBytes == 4) {
+          store_shared_f32(address, value);
+        } else {
+          store_shared_u16(address, output_bits(typename Config::Output{}, value));
+        }
+      });
 }
 
-// y = sums + bias for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are 16
-// bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a loop:
-// were it not unrolled, the accumulators would move to memory.
+// y = the finished sums for 64 rows of W by kTokens tokens from kFirst on, turned in shared memory so that stores are
+// 16 bytes along a row of y. Called by a whole math group; what lies beyond M or N is dropped. A recursion and not a
+// loop: were it not unrolled, the accumulators would move to memory.
 template <class Config, int kFirst>
 LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulArguments& arguments, int first_token,
                               int first_row, u32 group, u32 staging, float bias0, float bias1) {
-  using Output = typename Config::Output;
-  using Shape = Staging<Output>;
+  using Shape = Staging<typename Config::Output>;
   constexpr int kLeft = Config::kTokens - kFirst;
   constexpr int kChunk = kLeft < Shape::kChunk ? kLeft : Shape::kChunk;
-  const u32 thread = thread_id() & 127;
-  const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);  // and row + 8
   const int tokens = arguments.m - first_token - kFirst;
   if (tokens <= 0) return;  // the same in all threads
   math_group_sync(group);   // the staging area has been read
@@ -242,7 +245,7 @@ LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulAr
   for (int j = 0; j < kChunk / 8; j++) {
     float sums[4];
     source.quad(kFirst / 8 + j, sums);
-    stage_quad<Output>(staging, j, row, sums, bias0, bias1);
+    stage_quad<Config>(arguments, staging, j, first_token + kFirst, first_row, sums, bias0, bias1);
   }
   math_group_sync(group);
   store_staged<Config, kChunk>(staging, arguments.y, first_token + kFirst, tokens < kChunk ? tokens : kChunk,
@@ -284,11 +287,8 @@ LADDER_DEVICE void await_ring() {
 template <class Config, class Parts>
 LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& arguments, int first_token, int first,
                                int last, int first_row, u32 group, u32 staging, float bias0, float bias1) {
-  using Output = typename Config::Output;
-  constexpr int kChunk = Staging<Output>::kChunk;
+  constexpr int kChunk = Staging<typename Config::Output>::kChunk;
   constexpr int kBatch = Config::kTokens >= 32 ? 4 : Config::kTokens / 8;  // quads whose loads are in flight together
-  const u32 thread = thread_id() & 127;
-  const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
 #pragma unroll 1
   for (; first < last; first += kChunk / 8) {
     const int quads = last - first < kChunk / 8 ? last - first : kChunk / 8;
@@ -312,7 +312,8 @@ LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& argume
       }
 #pragma unroll
       for (int q = 0; q < kBatch; q++) {
-        if (j + q < quads) stage_quad<Output>(staging, j + q, row, total[q], bias0, bias1);
+        if (j + q >= quads) break;
+        stage_quad<Config>(arguments, staging, j + q, first_token + 8 * first, first_row, total[q], bias0, bias1);
       }
     }
     math_group_sync(group);

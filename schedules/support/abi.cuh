@@ -8,7 +8,7 @@ namespace ladder::support {
 
 inline constexpr int kSupportThreads = 256;
 
-// ladder_pack reads the natural form and writes the packed one; ladder_unpack the other way round. 88 bytes.
+// ladder_pack reads the natural form and writes the packed one; ladder_unpack the other way round. 96 bytes.
 // Natural form: codes row-major, 4 bits each, little-endian within bytes, rows byte-aligned; scales and zeros row-major
 // [n][groups]; quantized zeros row-major, 4 bits each, rows byte-aligned. Packed form: core/layout/packed_layout.h.
 struct PackArguments {
@@ -25,6 +25,8 @@ struct PackArguments {
   int bits;           // 4 (16 with placement 0)
   int offset_binary;  // 1: two's complement codes, packed as code + 8
   int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (4-bit)
+  int gated;          // 1: gate rows [0, n/2) and up rows [n/2, n), interleaved by 8; n is a multiple of 16
+  int unused;
 };
 
 // ladder_random fills a matrix. 48 bytes.
@@ -47,26 +49,31 @@ struct RandomArguments {
   int unused;
 };
 
-// ladder_reference: the exact product from the natural form, rounded once to fp32 (fp32 sums of 16 products, added in
-// fp64), and sum_k |x| |w| + |bias|, both [m][n] without gaps. 176 bytes.
+// ladder_reference: act(product + bias) * output_scale + residual from the natural form, rounded once to fp32 (fp32
+// sums of 16 products, added in fp64; what follows in fp64), and the magnitude that the error bound multiplies
+// (core/tuning/error_bound.h), both [m][columns] without gaps. 192 bytes.
 struct ReferenceArguments {
   const void* x;      // [m][k]
   const void* codes;  // as in PackArguments, or 16-bit weights
   const void* scales;
   const void* zeros;
-  const void* bias;  // [n] in the activation type, or null
+  const void* bias;  // [n] in the activation type and natural order, or null
   float* reference;
   float* magnitude;
   i64 m;
   i64 n;
   i64 k;
-  i64 group;        // consecutive k per scale; 0: no scales
-  float table[16];  // value of each code, two's complement codes included
-  int activation;   // DataType: 1 fp16, 2 bf16
-  int scale;        // DataType of scales and of zeros that aren't quantized
-  int plain;        // 0: 4-bit codes through the table; else the DataType of 16-bit weights
-  int zero_mode;    // as in PackArguments
-  i64 unused;
+  i64 group;             // consecutive k per scale; 0: no scales
+  float table[16];       // value of each code, two's complement codes included
+  int activation;        // DataType: 1 fp16, 2 bf16
+  int scale;             // DataType of scales and of zeros that aren't quantized
+  int plain;             // 0: 4-bit codes through the table; else the DataType of 16-bit weights
+  int zero_mode;         // as in PackArguments
+  int act;               // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu
+  int out;               // DataType of the residual
+  const void* residual;  // [m][columns], or null
+  float output_scale;    // 1 without one
+  float product_error;   // ErrorBound::absolute of the widest path, for the second-order term of swiglu
 };
 
 // ladder_compare adds to one CompareResult, which the host prepares (zeros; first_wrong all ones). 80 bytes.

@@ -9,6 +9,16 @@ namespace ladder::support {
 LADDER_DEVICE i64 first_item() { return static_cast<i64>(block_id()) * blockDim.x + thread_id(); }
 LADDER_DEVICE i64 item_stride() { return static_cast<i64>(block_count()) * blockDim.x; }
 
+// Natural row of a row of the packed weight, and back.
+LADDER_DEVICE i64 natural_row(const PackArguments& p, i64 row) {
+  return p.gated == 0 ? row : row % 16 / 8 * (p.n / 2) + row / 16 * 8 + row % 8;
+}
+LADDER_DEVICE i64 packed_row(const PackArguments& p, i64 row) {
+  if (p.gated == 0) return row;
+  const i64 up = row >= p.n / 2 ? 1 : 0, column = row - up * (p.n / 2);
+  return column / 8 * 16 + 8 * up + column % 8;
+}
+
 // 4-bit code `column` of row `row`; rows are byte-aligned.
 LADDER_DEVICE u32 natural_code(const void* codes, i64 row, i64 column, i64 row_bytes) {
   return static_cast<const u8*>(codes)[row * row_bytes + column / 2] >> (4 * (column & 1)) & 0xf;
@@ -43,7 +53,7 @@ LADDER_DEVICE void pack_codes(const PackArguments& p) {
         // Columns of a pair are 2c and 2c + 1: one byte.
         const i64 row = row0 + 8 * (pair & 1), column = column0 + 16 * f + 8 * (pair >> 1);
         if (row >= p.n || column >= p.k) continue;  // padding is packed as zero bits
-        const u32 byte = static_cast<const u8*>(p.codes)[row * row_bytes + column / 2];
+        const u32 byte = static_cast<const u8*>(p.codes)[natural_row(p, row) * row_bytes + column / 2];
         const u32 flip = p.offset_binary ? 8u : 0u;
         words[f] |= ((byte & 0xf) ^ flip) << code_shift(p.placement, pair, 0);
         if (column + 1 < p.k) words[f] |= (byte >> 4 ^ flip) << code_shift(p.placement, pair, 1);
@@ -59,7 +69,7 @@ LADDER_DEVICE void unpack_codes(const PackArguments& p) {
   const i64 k_blocks = (p.k + 63) / 64;
 #pragma unroll 1
   for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {
-    const i64 row = item / row_bytes;
+    const i64 row = packed_row(p, item / row_bytes);
     u32 byte = 0;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -77,37 +87,40 @@ LADDER_DEVICE void unpack_codes(const PackArguments& p) {
 }
 
 // Planes of 16-bit values: [n][groups] <-> [n / 64][groups][64], padded rows zero.
-LADDER_DEVICE void pack_plane(void* packed, const void* natural, i64 n, i64 groups) {
+LADDER_DEVICE void pack_plane(const PackArguments& p, void* packed, const void* natural) {
+  const i64 groups = p.groups;
 #pragma unroll 1
-  for (i64 item = first_item(); item < (n + 63) / 64 * groups * 64; item += item_stride()) {
+  for (i64 item = first_item(); item < (p.n + 63) / 64 * groups * 64; item += item_stride()) {
     const i64 row = item / 64 / groups * 64 + item % 64, group = item / 64 % groups;
-    static_cast<u16*>(packed)[item] = row < n ? static_cast<const u16*>(natural)[row * groups + group] : u16{0};
+    static_cast<u16*>(packed)[item] =
+        row < p.n ? static_cast<const u16*>(natural)[natural_row(p, row) * groups + group] : u16{0};
   }
 }
-LADDER_DEVICE void unpack_plane(void* natural, const void* packed, i64 n, i64 groups) {
+LADDER_DEVICE void unpack_plane(const PackArguments& p, void* natural, const void* packed) {
+  const i64 groups = p.groups;
 #pragma unroll 1
-  for (i64 item = first_item(); item < n * groups; item += item_stride()) {
-    const i64 row = item / groups, group = item % groups;
+  for (i64 item = first_item(); item < p.n * groups; item += item_stride()) {
+    const i64 row = packed_row(p, item / groups), group = item % groups;
     static_cast<u16*>(natural)[item] = static_cast<const u16*>(packed)[(row / 64 * groups + group) * 64 + row % 64];
   }
 }
 
 // Quantized zeros: 32 bytes per 64 rows and group; byte 8 * tile + r holds rows 16 * tile + r and that + 8.
-LADDER_DEVICE void pack_zero_codes(void* packed, const void* natural, i64 n, i64 groups) {
-  const i64 row_bytes = (groups + 1) / 2;
+LADDER_DEVICE void pack_zero_codes(const PackArguments& p, void* packed, const void* natural) {
+  const i64 groups = p.groups, row_bytes = (groups + 1) / 2;
 #pragma unroll 1
-  for (i64 item = first_item(); item < (n + 63) / 64 * groups * 32; item += item_stride()) {
+  for (i64 item = first_item(); item < (p.n + 63) / 64 * groups * 32; item += item_stride()) {
     const i64 row = item / 32 / groups * 64 + item % 32 / 8 * 16 + item % 8, group = item / 32 % groups;
-    const u32 low = row < n ? natural_code(natural, row, group, row_bytes) : 0;
-    const u32 high = row + 8 < n ? natural_code(natural, row + 8, group, row_bytes) : 0;
+    const u32 low = row < p.n ? natural_code(natural, natural_row(p, row), group, row_bytes) : 0;
+    const u32 high = row + 8 < p.n ? natural_code(natural, natural_row(p, row + 8), group, row_bytes) : 0;
     static_cast<u8*>(packed)[item] = static_cast<u8>(low | high << 4);
   }
 }
-LADDER_DEVICE void unpack_zero_codes(void* natural, const void* packed, i64 n, i64 groups) {
-  const i64 row_bytes = (groups + 1) / 2;
+LADDER_DEVICE void unpack_zero_codes(const PackArguments& p, void* natural, const void* packed) {
+  const i64 groups = p.groups, row_bytes = (groups + 1) / 2;
 #pragma unroll 1
-  for (i64 item = first_item(); item < n * row_bytes; item += item_stride()) {
-    const i64 row = item / row_bytes;
+  for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {
+    const i64 row = packed_row(p, item / row_bytes);
     u32 byte = 0;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -129,11 +142,11 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_pack(const ladder::support::Pac
   } else {
     pack_codes(p);
   }
-  if (p.groups > 0) pack_plane(p.packed_scales, p.scales, p.n, p.groups);
+  if (p.groups > 0) pack_plane(p, p.packed_scales, p.scales);
   if (p.zero_mode == 3) {
-    pack_zero_codes(p.packed_zeros, p.zeros, p.n, p.groups);
+    pack_zero_codes(p, p.packed_zeros, p.zeros);
   } else if (p.zero_mode != 0) {
-    pack_plane(p.packed_zeros, p.zeros, p.n, p.groups);
+    pack_plane(p, p.packed_zeros, p.zeros);
   }
 }
 
@@ -144,10 +157,10 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_unpack(const ladder::support::P
   } else {
     unpack_codes(p);
   }
-  if (p.groups > 0) unpack_plane(p.scales, p.packed_scales, p.n, p.groups);
+  if (p.groups > 0) unpack_plane(p, p.scales, p.packed_scales);
   if (p.zero_mode == 3) {
-    unpack_zero_codes(p.zeros, p.packed_zeros, p.n, p.groups);
+    unpack_zero_codes(p, p.zeros, p.packed_zeros);
   } else if (p.zero_mode != 0) {
-    unpack_plane(p.zeros, p.packed_zeros, p.n, p.groups);
+    unpack_plane(p, p.zeros, p.packed_zeros);
   }
 }

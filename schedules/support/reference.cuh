@@ -29,10 +29,58 @@ LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* t
   return p.zero_mode == 1 ? (value - zero) * scale : __fmaf_rn(value, scale, -zero);
 }
 
+inline constexpr int kReferenceSwiglu = 4;
+
+LADDER_DEVICE double reference_act(int act, double z) {
+  switch (act) {
+    case 1:
+    case kReferenceSwiglu:
+      return z / (1 + exp(-z));
+    case 2:
+      return 0.5 * z * erfc(-z * 0.70710678118654752);
+    case 3:
+      return 0.5 * z * (1 + tanh(0.79788456080286536 * (z + 0.044715 * z * z * z)));
+    default:
+      return z;
+  }
+}
+
+LADDER_DEVICE float reference_bias(const ReferenceArguments& p, i64 n) {
+  return p.bias != nullptr ? load_16bit(p.bias, n, p.activation) : 0.0f;
+}
+
+// Writes output (m, column) and its magnitude, from the sum of that row of W or, with swiglu, from those of the gate
+// row and of the up row half of N further on.
+LADDER_DEVICE void reference_finish(const ReferenceArguments& p, i64 m, i64 column, double sum, float magnitude,
+                                    double up, float up_magnitude) {
+  const bool gated = p.act == kReferenceSwiglu;
+  const i64 columns = gated ? p.n / 2 : p.n;
+  const float bias = reference_bias(p, column);
+  double value = reference_act(p.act, sum + static_cast<double>(bias));
+  float bound = magnitude + fabsf(bias);
+  if (gated) {
+    const float up_bias = reference_bias(p, columns + column);
+    up += static_cast<double>(up_bias);
+    up_magnitude += fabsf(up_bias);
+    bound = static_cast<float>(fabs(up)) * bound + static_cast<float>(fabs(value)) * up_magnitude +
+            p.product_error * bound * up_magnitude;
+    value *= up;
+  }
+  value *= static_cast<double>(p.output_scale);
+  const i64 index = m * columns + column;
+  if (p.residual != nullptr) {
+    value += static_cast<double>(p.out == 3 ? static_cast<const float*>(p.residual)[index]
+                                            : load_16bit(p.residual, index, p.out));
+  }
+  p.reference[index] = static_cast<float>(value);
+  p.magnitude[index] = bound * fabsf(p.output_scale);
+}
+
 }  // namespace ladder::support
 
-// A block computes 64 x 64 outputs, a thread 4 x 4. Each 16 products of an output are summed in fp32 (relative error
-// 16 * 2^-24 of sum |x w|, well under any kernel's bound), the sums in fp64.
+// A block computes 64 x 64 outputs, a thread 4 x 4; with swiglu the gate rows' sums first, then the up rows'. Each 16
+// products of an output are summed in fp32 (relative error 16 * 2^-24 of sum |x w|, well under any kernel's bound), the
+// sums in fp64.
 LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support::ReferenceArguments p) {
   using namespace ladder;
   using namespace ladder::support;
@@ -46,53 +94,72 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support
 
   const int lane_n = thread % 16 * 4, lane_m = thread / 16 * 4;
   const int fill_row = thread / 4, fill_k = thread % 4 * 4;
-  const i64 tiles_n = (p.n + kTile - 1) / kTile, tiles_m = (p.m + kTile - 1) / kTile;
+  const bool gated = p.act == kReferenceSwiglu;
+  const i64 columns = gated ? p.n / 2 : p.n;
+  const i64 tiles_n = (columns + kTile - 1) / kTile, tiles_m = (p.m + kTile - 1) / kTile;
   for (i64 tile = block_id(); tile < tiles_n * tiles_m; tile += block_count()) {
     const i64 n0 = tile % tiles_n * kTile, m0 = tile / tiles_n * kTile;
-    double sum[4][4] = {};
-    float magnitude[4][4] = {};
-    for (i64 k0 = 0; k0 < p.k; k0 += kDepth) {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        const i64 k = k0 + fill_k + j, m = m0 + fill_row, n = n0 + fill_row;
-        x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_16bit(p.x, m * p.k + k, p.activation) : 0.0f;
-        w_tile[fill_k + j][fill_row] = n < p.n && k < p.k ? reference_weight(p, table, n, k) : 0.0f;
-      }
-      __syncthreads();
-      float part[4][4] = {};
-#pragma unroll
-      for (int k = 0; k < kDepth; k++) {
-        float x[4], w[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          x[i] = x_tile[k][lane_m + i];
-          w[i] = w_tile[k][lane_n + i];
-        }
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            part[i][j] = __fmaf_rn(x[i], w[j], part[i][j]);
-            magnitude[i][j] = __fmaf_rn(fabsf(x[i]), fabsf(w[j]), magnitude[i][j]);
-          }
-        }
-      }
+    double sum[4][4], gate[4][4] = {};
+    float magnitude[4][4], gate_magnitude[4][4] = {};
+#pragma unroll 1
+    for (i64 first_row = 0; first_row < p.n; first_row += columns) {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
 #pragma unroll
-        for (int j = 0; j < 4; j++) sum[i][j] += static_cast<double>(part[i][j]);
+        for (int j = 0; j < 4; j++) {
+          if (first_row > 0) {
+            gate[i][j] = sum[i][j];
+            gate_magnitude[i][j] = magnitude[i][j];
+          }
+          sum[i][j] = 0;
+          magnitude[i][j] = 0;
+        }
       }
-      __syncthreads();
+      for (i64 k0 = 0; k0 < p.k; k0 += kDepth) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+          const i64 k = k0 + fill_k + j, m = m0 + fill_row, n = n0 + fill_row;
+          x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_16bit(p.x, m * p.k + k, p.activation) : 0.0f;
+          w_tile[fill_k + j][fill_row] = n < columns && k < p.k ? reference_weight(p, table, first_row + n, k) : 0.0f;
+        }
+        __syncthreads();
+        float part[4][4] = {};
+#pragma unroll
+        for (int k = 0; k < kDepth; k++) {
+          float x[4], w[4];
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            x[i] = x_tile[k][lane_m + i];
+            w[i] = w_tile[k][lane_n + i];
+          }
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+              part[i][j] = __fmaf_rn(x[i], w[j], part[i][j]);
+              magnitude[i][j] = __fmaf_rn(fabsf(x[i]), fabsf(w[j]), magnitude[i][j]);
+            }
+          }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+          for (int j = 0; j < 4; j++) sum[i][j] += static_cast<double>(part[i][j]);
+        }
+        __syncthreads();
+      }
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) {
 #pragma unroll
       for (int j = 0; j < 4; j++) {
-        const i64 m = m0 + lane_m + i, n = n0 + lane_n + j;
-        if (m >= p.m || n >= p.n) continue;
-        const float bias = p.bias != nullptr ? load_16bit(p.bias, n, p.activation) : 0.0f;
-        p.reference[m * p.n + n] = static_cast<float>(sum[i][j] + static_cast<double>(bias));
-        p.magnitude[m * p.n + n] = magnitude[i][j] + fabsf(bias);
+        const i64 m = m0 + lane_m + i, column = n0 + lane_n + j;
+        if (m >= p.m || column >= columns) continue;
+        if (gated) {
+          reference_finish(p, m, column, gate[i][j], gate_magnitude[i][j], sum[i][j], magnitude[i][j]);
+        } else {
+          reference_finish(p, m, column, sum[i][j], magnitude[i][j], 0, 0);
+        }
       }
     }
   }

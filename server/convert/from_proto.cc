@@ -54,7 +54,8 @@ absl::StatusOr<OperatorDescriptor> FromProto(const pb::OperatorDescriptor& messa
                                     {"w", &message.w()},
                                     {"scale", &message.scale()},
                                     {"zeros", &message.zeros()},
-                                    {"out", &message.out()}}) {
+                                    {"out", &message.out()},
+                                    {"act", &message.act()}}) {
     if (absl::Status s = AtMost(field, text->size(), kMaxNameLength, "characters"); !s.ok()) return s;
   }
   if (absl::Status s = AtMost("m", message.m_size(), kMaxMRanges, "ranges"); !s.ok()) return s;
@@ -67,6 +68,9 @@ absl::StatusOr<OperatorDescriptor> FromProto(const pb::OperatorDescriptor& messa
   descriptor.out = message.out();
   if (message.has_group()) descriptor.group = message.group();
   descriptor.bias = message.bias();
+  descriptor.act = message.act();
+  descriptor.output_scale = message.output_scale();
+  descriptor.residual = message.residual();
   descriptor.n = message.n();
   descriptor.k = message.k();
   for (const pb::MRange& range : message.m()) descriptor.m.push_back({range.first(), range.last()});

@@ -16,6 +16,9 @@ pb::OperatorDescriptor ToProto(const OperatorDescriptor& descriptor) {
   message.set_out(descriptor.out);
   if (descriptor.group) message.set_group(*descriptor.group);
   message.set_bias(descriptor.bias);
+  message.set_act(descriptor.act);
+  message.set_output_scale(descriptor.output_scale);
+  message.set_residual(descriptor.residual);
   message.set_n(descriptor.n);
   message.set_k(descriptor.k);
   for (const MRange& range : descriptor.m) {

@@ -100,6 +100,24 @@ TEST_F(ClientTest, ServesMoreRowsThanAKernelTakesInSlices) {
   }
 }
 
+TEST_F(ClientTest, PassesOutputScaleAndResidual) {
+  pb::LookupResult& result = service_.AddRecord(16, "kernel");
+  result.mutable_record()->mutable_op()->set_output_scale(true);
+  result.mutable_record()->mutable_op()->set_residual(true);
+  result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_max_m(16);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  LaunchArguments arguments = Arguments(20);
+  EXPECT_EQ(matmul->Launch(arguments, kStream).message().find("residual:"), 0u);
+  arguments.residual = arguments.y;
+  arguments.output_scale = 0.5f;
+  ASSERT_TRUE(matmul->Launch(arguments, kStream).ok());
+  ASSERT_EQ(gpu_.launches.size(), 2u);
+  for (const RecordedLaunch& launch : gpu_.launches) {
+    EXPECT_EQ(launch.matmul.base.output_scale, 0.5f);
+    EXPECT_EQ(launch.matmul.base.residual, launch.matmul.base.y);  // each slice its own rows
+  }
+}
+
 TEST_F(ClientTest, BuildsTensorMapsOfXAndW) {
   pb::LookupResult& result = service_.AddRecord(128, "kernel");
   pb::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();
@@ -161,6 +179,8 @@ TEST_F(ClientTest, ChecksArgumentsBeforeLaunching) {
   refused("weight:", [](LaunchArguments& a) { a.weight = nullptr; });
   refused("scale:", [](LaunchArguments& a) { a.scale = nullptr; });
   refused("bias:", [](LaunchArguments& a) { a.bias = memory; });
+  refused("residual:", [](LaunchArguments& a) { a.residual = memory; });
+  refused("output_scale:", [](LaunchArguments& a) { a.output_scale = 2; });
   EXPECT_TRUE(gpu_.launches.empty());
 }
 
@@ -257,6 +277,9 @@ TEST_F(ClientTest, AsksForWhatWasSaid) {
                                        .zeros = "original",
                                        .group = 32,
                                        .bias = true,
+                                       .act = "silu",
+                                       .output_scale = true,
+                                       .residual = true,
                                        .n = 3,
                                        .k = 64,
                                        .m = {{1, 1}, {2, 64}}};
@@ -267,6 +290,8 @@ TEST_F(ClientTest, AsksForWhatWasSaid) {
   EXPECT_EQ(op.zeros(), "original");
   EXPECT_EQ(op.group(), 32);
   EXPECT_TRUE(op.bias());
+  EXPECT_EQ(op.act(), "silu");
+  EXPECT_TRUE(op.output_scale() && op.residual());
   EXPECT_EQ(op.n(), 3);
   EXPECT_EQ(op.k(), 64);
   EXPECT_EQ(op.m(1).last(), 64);
@@ -330,6 +355,20 @@ TEST_F(ClientTest, PacksAndUnpacksWithTheSupportKernels) {
   EXPECT_GE(gpu_.synchronizations, 1);  // launches may read weights ahead of their stream order
   EXPECT_EQ(matmul->Pack({.codes = memory}, {.weight = packed, .scale = packed}, kStream).code(),
             StatusCode::kInvalidArgument);
+}
+
+TEST_F(ClientTest, PacksGateAndUpRows) {
+  pb::TuningRecord& record = *service_.AddRecord(1, "kernel").mutable_record();
+  record.mutable_op()->set_act("swiglu");
+  // A layout without the interleaving, which this operator's kernels need, is a service of another version.
+  EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
+  record.mutable_packed()->set_layout_id("k16.b4.table.gate_up8");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  char packed[16];
+  ASSERT_TRUE(matmul->Pack({.codes = memory, .scales = memory}, {.weight = packed, .scale = packed}, kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).pack.gated, 1);
+  record.mutable_op()->set_act("silu");
+  EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
 }
 
 TEST_F(ClientTest, ReleasesEverything) {

@@ -29,6 +29,8 @@ TEST(KernelArguments, MatmulArgumentsAreTheKernels) {
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, y);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, workspace);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, m);
+  EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, output_scale);
+  EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, residual);
 }
 
 TEST(KernelArguments, TensorMapsLieWhereKernelsLookForThem) {
@@ -57,6 +59,7 @@ TEST(KernelArguments, PackArgumentsAreThePackKernels) {
   EXPECT_SAME_FIELD(PackArguments, Theirs, bits);
   EXPECT_SAME_FIELD(PackArguments, Theirs, offset_binary);
   EXPECT_SAME_FIELD(PackArguments, Theirs, zero_mode);
+  EXPECT_SAME_FIELD(PackArguments, Theirs, gated);
 }
 
 }  // namespace

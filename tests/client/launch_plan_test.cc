@@ -137,6 +137,14 @@ TEST(ShapeOf, KnowsRowsByType) {
   EXPECT_FALSE(shape.zeros);
   op.set_w("bf16");
   EXPECT_FALSE(ShapeOf(op).value().scales);
+  op.set_act("silu");
+  EXPECT_TRUE(ShapeOf(op).ok());
+  EXPECT_EQ(ShapeOf(op).value().y_row_bytes, 400);
+  op.set_act("swiglu");
+  EXPECT_EQ(ShapeOf(op).value().y_row_bytes, 200);
+  op.set_act("swish2");
+  EXPECT_NE(ShapeOf(op).status().message().find("swish2"), absl::string_view::npos);
+  op.set_act("");
   op.set_a("fp8");
   EXPECT_NE(ShapeOf(op).status().message().find("fp8"), absl::string_view::npos);
 }

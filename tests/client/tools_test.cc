@@ -50,13 +50,18 @@ class OperatorFile : public testing::Test {
 };
 
 TEST_F(OperatorFile, ReadsAListOrOne) {
-  const auto list = Read(R"([{"w": "nf4", "n": 64, "k": 128, "m": [1, "2..8"], "group": -1, "bias": true},
+  const auto list = Read(R"([{"w": "nf4", "n": 64, "k": 128, "m": [1, "2..8"], "group": -1, "bias": true,
+                              "act": "silu", "output_scale": true, "residual": true},
                              {"a": "bf16", "w": "int4", "n": 1, "k": 16, "m": 4}])");
   ASSERT_TRUE(list.ok()) << list.status();
   ASSERT_EQ(list->size(), 2u);
   EXPECT_EQ((*list)[0].w(), "nf4");
   EXPECT_EQ((*list)[0].group(), -1);
   EXPECT_TRUE((*list)[0].bias());
+  EXPECT_EQ((*list)[0].act(), "silu");
+  EXPECT_TRUE((*list)[0].output_scale());
+  EXPECT_TRUE((*list)[0].residual());
+  EXPECT_EQ(tools::Describe((*list)[0]), "matmul w=nf4 group=-1 bias act=silu output_scale residual n=64 k=128");
   EXPECT_EQ((*list)[0].m(1).last(), 8);
   EXPECT_EQ((*list)[1].m(0).first(), 4);
   EXPECT_FALSE((*list)[1].has_group());
@@ -72,6 +77,8 @@ TEST_F(OperatorFile, NamesFileOperatorAndKey) {
       {R"({"n": "8"})", "n: must be a whole number"},
       {R"({"w": 4})", "w: must be a text"},
       {R"({"bias": 1})", "bias: must be true or false"},
+      {R"({"residual": 1})", "residual: must be true or false"},
+      {R"({"act": 1})", "act: must be a text"},
       {R"({"m": "x"})", "m: "},
       {R"({"m": {"first": 1}})", "m: "},
   };

@@ -43,6 +43,12 @@ TEST(CacheKey, EveryFieldCounts) {
       [](auto& d) { d.group = 64; },
       [](auto& d) { d.group = -1; },
       [](auto& d) { d.bias = true; },
+      [](auto& d) { d.act = "silu"; },
+      [](auto& d) { d.act = "gelu"; },
+      [](auto& d) { d.act = "gelu_tanh"; },
+      [](auto& d) { d.act = "swiglu"; },
+      [](auto& d) { d.output_scale = true; },
+      [](auto& d) { d.residual = true; },
       [](auto& d) { d.n = 4097; },
       [](auto& d) { d.k = 8192; },
   };

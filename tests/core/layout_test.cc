@@ -8,8 +8,10 @@
 namespace ladder {
 namespace {
 
-NormalizedOperator Op(absl::string_view w, absl::string_view zeros, int64_t n, int64_t k, int64_t group) {
+NormalizedOperator Op(absl::string_view w, absl::string_view zeros, int64_t n, int64_t k, int64_t group,
+                      absl::string_view act = "none") {
   OperatorDescriptor d;
+  d.act = std::string(act);
   d.w = std::string(w);
   d.zeros = std::string(zeros);
   d.n = n;
@@ -36,12 +38,15 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
   struct Case {
     absl::string_view w, zeros;
     int64_t n, k, group;
+    absl::string_view act = "none";
   };
   for (const Case& c :
        {Case{"int4", "none", 64, 64, 64}, Case{"int4", "none", 100, 77, -1}, Case{"nf4", "none", 65, 320, 64},
         Case{"uint4", "original", 70, 96, 32}, Case{"uint4", "rescale", 128, 48, 16},
-        Case{"uint4", "quantized", 200, 144, 48}, Case{"uint4", "quantized", 1, 15, -1}}) {
-    const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group));
+        Case{"uint4", "quantized", 200, 144, 48}, Case{"uint4", "quantized", 1, 15, -1},
+        Case{"int4", "none", 80, 77, -1, "swiglu"}, Case{"uint4", "original", 208, 96, 32, "swiglu"},
+        Case{"uint4", "quantized", 16, 144, 48, "swiglu"}}) {
+    const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group, c.act));
     std::vector<uint8_t> codes = RandomBytes(NaturalWeightBytes(layout), random);
     ClearPadding(codes, c.n, c.k);
     const std::vector<uint8_t> scales = RandomBytes(NaturalScaleBytes(layout), random);
@@ -59,8 +64,8 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
 }
 
 TEST(PackedLayout, EveryCodeHasItsOwnPlaceAndFillsThePadding) {
-  for (absl::string_view w : {"int4", "nf4"}) {
-    const PackedLayout layout = PackedLayout::For(Op(w, "none", 128, 128, -1));
+  for (const auto& [w, act] : {std::pair{"int4", "none"}, {"nf4", "none"}, {"int4", "swiglu"}}) {
+    const PackedLayout layout = PackedLayout::For(Op(w, "none", 128, 128, -1, act));
     std::set<std::pair<int64_t, int>> places;
     for (int64_t row = 0; row < 128; row++) {
       for (int64_t column = 0; column < 128; column++) {
@@ -94,11 +99,56 @@ TEST(PackedLayout, FollowsTheFragment) {
   }
 }
 
+TEST(PackedLayout, GateAndUpRowsLieInOneFragment) {
+  const PackedLayout plain = PackedLayout::For(Op("nf4", "none", 80, 64, -1));
+  const PackedLayout gated = PackedLayout::For(Op("nf4", "none", 80, 64, -1, "swiglu"));
+  EXPECT_EQ(plain.id(), "k16.b4.table");
+  EXPECT_EQ(gated.id(), "k16.b4.table.gate_up8");
+  for (int64_t column = 0; column < 40; column++) {  // of Y
+    const int64_t gate = column / 8 * 16 + column % 8;
+    EXPECT_EQ(gated.PackedRow(column), gate);
+    EXPECT_EQ(gated.PackedRow(40 + column), gate + 8);
+    EXPECT_EQ(gated.Find(column, 5).word_offset, plain.Find(gate, 5).word_offset);
+    EXPECT_EQ(gated.Find(40 + column, 5).word_offset, plain.Find(gate, 5).word_offset);  // the same lane's word
+    EXPECT_EQ(gated.Find(40 + column, 5).shift, plain.Find(gate + 8, 5).shift);
+    EXPECT_EQ(plain.PackedRow(column), column);
+  }
+}
+
 TEST(PackedLayout, WrongSizesAreNamed) {
   const PackedLayout layout = PackedLayout::For(Op("int4", "none", 64, 64, -1));
   std::vector<uint8_t> codes(NaturalWeightBytes(layout) - 1), scales(128), packed(2048), packed_scales(128);
   const absl::Status status = PackReference(layout, codes, scales, {}, packed, packed_scales, {});
   EXPECT_EQ(status.message(), "codes: 2047 bytes given, 2048 needed");
+}
+
+TEST(ReferenceEpilogue, ByHand) {
+  OperatorDescriptor d;
+  d.act = "silu";
+  d.output_scale = d.residual = true;
+  d.n = d.k = 16;
+  std::vector<double> y = {0, 1, -1}, magnitude = {1, 2, 3};
+  std::vector<uint8_t> residual(6);
+  for (int i = 0; i < 3; i++) StoreElement(DataType::kF16, residual.data(), i, static_cast<float>(i));
+  ReferenceEpilogue(*Normalize(d), y, magnitude, -0.5f, residual, 0, y, magnitude);
+  EXPECT_NEAR(y[0], 0, 1e-15);
+  EXPECT_NEAR(y[1], 0.7310585786300049 * -0.5 + 1, 1e-15);
+  EXPECT_NEAR(y[2], -0.2689414213699951 * -0.5 + 2, 1e-15);
+  EXPECT_EQ(magnitude, (std::vector<double>{0.5, 1, 1.5}));
+  EXPECT_NEAR(ReferenceAct(ActivationFunction::kGelu, 1), 0.8413447460685429, 1e-15);
+  EXPECT_NEAR(ReferenceAct(ActivationFunction::kGeluTanh, 1), 0.8411919906082768, 1e-15);
+}
+
+TEST(ReferenceEpilogue, SwigluByHand) {
+  const NormalizedOperator op = Op("int4", "none", 16, 16, -1, "swiglu");
+  std::vector<double> sums(32), abs_sums(32), y(16), magnitude(16);
+  sums[16 + 3] = 1, sums[16 + 8 + 3] = -2;  // row 1, column 3: gate, then up
+  abs_sums[16 + 3] = 5, abs_sums[16 + 8 + 3] = 7;
+  ReferenceEpilogue(op, sums, abs_sums, 0.5f, {}, 0.125, y, magnitude);
+  const double silu = 0.7310585786300049;
+  EXPECT_NEAR(y[8 + 3], 0.5 * silu * -2, 1e-15);
+  EXPECT_NEAR(magnitude[8 + 3], 0.5 * (2 * 5 + silu * 7 + 0.125 * 5 * 7), 1e-14);
+  EXPECT_EQ(y[3], 0);
 }
 
 TEST(ReferenceMatmul, ByHand) {

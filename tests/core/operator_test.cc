@@ -25,6 +25,27 @@ TEST(Normalize, DefaultsAreWrittenOut) {
   EXPECT_EQ(Normalize(nf4)->out(), DataType::kBF16);
 }
 
+TEST(Normalize, WhatFollowsTheSumIsWrittenWhereItIsAskedFor) {
+  OperatorDescriptor d = Int4();
+  d.act = "none";
+  EXPECT_EQ(*Normalize(d), *Normalize(Int4()));
+  d.act = "gelu_tanh";
+  d.output_scale = d.residual = d.bias = true;
+  const NormalizedOperator op = *Normalize(d);
+  EXPECT_EQ(op.ToString(),
+            "matmul a=fp16 w=int4 scale=fp16 group=128 zeros=none out=fp16 bias=1 act=gelu_tanh output_scale=1 "
+            "residual=1 n=8192 k=28672");
+  EXPECT_EQ(*Normalize(op.ToDescriptor()), op);
+}
+
+TEST(Normalize, SwigluHalvesTheColumns) {
+  OperatorDescriptor d = Int4();
+  EXPECT_EQ(Normalize(d)->columns(), 8192);
+  d.act = "swiglu";
+  EXPECT_EQ(Normalize(d)->columns(), 4096);
+  EXPECT_EQ(Normalize(d)->n(), 8192);
+}
+
 TEST(Normalize, EquivalentDescriptorsShareOneOperator) {
   OperatorDescriptor spelled = Int4();
   spelled.scale = "fp16";
@@ -73,6 +94,10 @@ TEST(Normalize, RefusalsNameTheField) {
       {"scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "fp16", d.scale = "fp16"; }},
       {"group:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "fp16", d.group = 128; }},
       {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.out = "fp8"; }},
+      {"act:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.act = "relu6"; }},
+      {"n:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.act = "swiglu", d.n = 17; }},
+      {"n:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.n = 24; }},
+      {"act:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.w = "fp16"; }},
   };
   for (const Case& c : cases) {
     OperatorDescriptor d = Int4();

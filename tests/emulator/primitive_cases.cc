@@ -52,6 +52,11 @@ std::vector<uint32_t> WholeNumbers(int64_t count, uint32_t seed, bool bf16) {
   return words;
 }
 
+// Both signs and every size that an activation function meets.
+float Approximated(uint32_t i) {
+  return std::ldexp(i % 2 ? 1.37f : -1.37f, static_cast<int>(i / 2 % 20) - 13) + i / 4e4f;
+}
+
 PrimitiveCase Make(std::string name, std::string call, int64_t x_words, int64_t w_words, int64_t y_words) {
   PrimitiveCase c;
   c.name = std::move(name);
@@ -121,6 +126,11 @@ std::vector<PrimitiveCase> PrimitiveCases() {
       for (uint32_t code = 0; code < 16; ++code) c.x[code] = 0x11111111u * code;
     }
   }
+  // The hardware's promise, 2^-22 for each, and a rounding of the other side.
+  PrimitiveCase approximations = Make("approximations", "approximations_kernel(p)", 128, 1, 384);
+  for (uint32_t i = 0; i < 128; ++i) approximations.x[i] = std::bit_cast<uint32_t>(Approximated(i));
+  approximations.tolerance = 0x1p-22 + 0x1p-24;
+  cases.push_back(approximations);
   cases.push_back(Make("shuffle", "shuffle_kernel(p)", 128, 1, 256));
   PrimitiveCase elect = Make("elect", "elect_kernel(p)", 1, 1, 1);
   elect.capability = 90;

@@ -28,6 +28,7 @@ struct PrimitiveCase {
   int64_t shared_bytes = 0;
   std::vector<uint32_t> x, w;
   int64_t y_words = 0;
+  double tolerance = 0;     // not 0: the words are floats and may differ by this, relative to the value
   bool tensor_map = false;  // over x
   TensorMapContents map;    // base is set at the launch
 };

@@ -32,6 +32,15 @@ LADDER_DEVICE void arithmetic_kernel(const MatmulArguments& p) {
   put(p, 8 * t + 7, byte_permute(a, b, c));
 }
 
+// A float in, its approximations out.
+LADDER_DEVICE void approximations_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const float x = bits_float(load_global_u32(words(p.x) + t));
+  put(p, 3 * t + 0, float_bits(exp2_approx(x)));
+  put(p, 3 * t + 1, float_bits(reciprocal_approx(x)));
+  put(p, 3 * t + 2, float_bits(error_function(x)));
+}
+
 // Every position of every code: word w of x decoded, 4 words out.
 template <class T, int kOffset>
 LADDER_DEVICE void decode_integer_kernel(const MatmulArguments& p) {

@@ -208,6 +208,9 @@ template <class Compute>
 LADDER_DEVICE u32 from_float2(Compute, float low, float high) {
   return from_float(Compute{}, low) | from_float(Compute{}, high) << 16;
 }
+LADDER_DEVICE float exp2_approx(float x) { return emulator::runtime->exp2(x); }
+LADDER_DEVICE float reciprocal_approx(float x) { return emulator::runtime->reciprocal(x); }
+LADDER_DEVICE float error_function(float x) { return emulator::runtime->erf(x); }
 LADDER_DEVICE u32 float_bits(float f) { return __builtin_bit_cast(u32, f); }
 LADDER_DEVICE float bits_float(u32 u) { return __builtin_bit_cast(float, u); }
 

@@ -96,7 +96,8 @@ TEST_P(PrimitivesGpuTest, HardwareAndEmulatorAgree) {
   ASSERT_OK_AND_ASSIGN(emulated, RunPrimitive(compiler, c, 0));
   ASSERT_EQ(hardware.size(), emulated.size());
   for (size_t i = 0; i < emulated.size(); ++i) {
-    ASSERT_EQ(hardware[i], emulated[i]) << "word " << i << " of " << c.name << " on " << target.model;
+    ASSERT_TRUE(SameWord(c, hardware[i], emulated[i])) << "word " << i << " of " << c.name << " on " << target.model
+                                                       << ": " << hardware[i] << ", emulated " << emulated[i];
   }
 }
 

@@ -92,16 +92,24 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     problem.bias = DeviceBuffer(op.n() * Bytes(op.activation()));
     FillUniform(op.activation(), -1, 1, random, problem.bias.span());
   }
+  if (op.output_scale()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
+  if (op.residual()) {
+    problem.residual = DeviceBuffer(m * op.columns() * Bytes(op.out()));
+    FillUniform(op.out(), -2, 2, random, problem.residual.span());
+  }
   problem.w = DeviceBuffer(layout.weight_bytes());
   problem.scale = DeviceBuffer(layout.scale_bytes());
   problem.zero = DeviceBuffer(layout.zero_bytes());
   const absl::Status packed = PackReference(layout, problem.codes, problem.scales, problem.zeros, problem.w.span(),
                                             problem.scale.span(), problem.zero.span());
   if (!packed.ok()) return packed;
-  problem.y.resize(m * op.n());
-  problem.abs_sum.resize(m * op.n());
-  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), problem.y,
-                  problem.abs_sum);
+  std::vector<double> sums(m * op.n()), abs_sums(m * op.n());
+  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), sums,
+                  abs_sums);
+  problem.y.resize(m * op.columns());
+  problem.magnitude.resize(m * op.columns());
+  ReferenceEpilogue(op, sums, abs_sums, problem.output_scale, problem.residual.span(), ProductError(op), problem.y,
+                    problem.magnitude);
   return problem;
 }
 
@@ -111,7 +119,7 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
   double error_norm = 0, reference_norm = 0;
   for (size_t i = 0; i < problem.y.size(); ++i) {
     const double expected = problem.y[i];
-    const double allowed = bound.relative * std::fabs(expected) + bound.absolute * problem.abs_sum[i] + bound.tiny;
+    const double allowed = bound.relative * std::fabs(expected) + bound.absolute * problem.magnitude[i] + bound.tiny;
     const double actual = LoadElement(problem.op.out(), y.data(), static_cast<int64_t>(i));
     const double error = std::fabs(actual - expected);
     reference_norm += expected * expected;
@@ -123,8 +131,8 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
     const double ratio = std::isfinite(error) ? error / allowed : HUGE_VAL;
     result.worst_ratio = std::max(result.worst_ratio, ratio);
     if (result.wrong_elements++ == 0) {
-      result.detail = absl::StrCat("y[", i / problem.op.n(), ", ", i % problem.op.n(), "] = ", actual, ", expected ",
-                                   expected, " +- ", allowed);
+      result.detail = absl::StrCat("y[", i / problem.op.columns(), ", ", i % problem.op.columns(), "] = ", actual,
+                                   ", expected ", expected, " +- ", allowed);
     }
   }
   result.relative_norm = reference_norm > 0 ? std::sqrt(error_norm / reference_norm) : 0;
@@ -133,7 +141,7 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
 }
 
 absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec& spec, const KernelImage& image,
-                                        uint64_t seed) {
+                                        uint64_t seed, bool in_place) {
   const NormalizedOperator& op = problem.op;
   const bool maps = !spec.tensor_maps.empty();
   const int64_t wanted = maps ? sizeof(MatmulTmaArguments) : sizeof(MatmulArguments);
@@ -141,13 +149,18 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     return absl::FailedPreconditionError(absl::StrCat("the kernel takes ", image.argument_bytes(),
                                                       " bytes of arguments, its launch spec says ", wanted));
   }
-  const int64_t out_row = op.n() * Bytes(op.out()), x_row = op.k() * Bytes(op.activation());
+  const int64_t out_row = op.columns() * Bytes(op.out()), x_row = op.k() * Bytes(op.activation());
   DeviceBuffer y(problem.m * out_row, 0xff);
   for (int64_t first = 0; first < problem.m; first += spec.max_m) {
     const int64_t rows = std::min(spec.max_m, problem.m - first);
     // A launch sees its own rows only, so that reading past them fails.
     DeviceBuffer x(rows * x_row);
     std::memcpy(x.data(), problem.x.data() + first * x_row, rows * x_row);
+    DeviceBuffer residual(op.residual() && !in_place ? rows * out_row : 0);
+    if (op.residual()) {
+      uint8_t* const to = in_place ? y.data() + first * out_row : residual.data();
+      std::memcpy(to, problem.residual.data() + first * out_row, rows * out_row);
+    }
     DeviceBuffer workspace(spec.WorkspaceBytes(rows), 0xff);
     std::memset(workspace.data(), 0, std::min(workspace.size(), kCounterBytes));
 
@@ -161,6 +174,8 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     arguments.base.y = y.data() + first * out_row;
     arguments.base.workspace = workspace.size() > 0 ? workspace.data() : nullptr;
     arguments.base.m = static_cast<int>(rows);
+    arguments.base.output_scale = problem.output_scale;
+    if (op.residual()) arguments.base.residual = in_place ? arguments.base.y : residual.data();
     for (const TensorMapSpec& map : spec.tensor_maps) {
       const bool is_x = map.operand == TensorOperand::kX;
       TensorMapContents contents;
@@ -191,6 +206,7 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     input("zero", problem.zero);
     input("bias", problem.bias);
     launch.buffers.push_back({"x", x.data(), x.size(), false, true});
+    if (residual.size() > 0) launch.buffers.push_back({"residual", residual.data(), residual.size(), false, true});
     launch.buffers.push_back({"y", y.data() + first * out_row, rows * out_row, true, true});
     if (workspace.size() > 0) launch.buffers.push_back({"workspace", workspace.data(), workspace.size(), true, true});
     absl::Status status = image.Run(launch, &arguments);

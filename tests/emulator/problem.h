@@ -38,9 +38,10 @@ struct Problem {
   // The natural form; empty where the operator has none.
   std::vector<uint8_t> codes, scales, zeros;
   // What a kernel gets.
-  DeviceBuffer x, w, scale, zero, bias;
-  // Exact product and sum of magnitudes, m x N.
-  std::vector<double> y, abs_sum;
+  DeviceBuffer x, w, scale, zero, bias, residual;
+  float output_scale = 1;
+  // The exact result, and the magnitude its error bound is a multiple of.
+  std::vector<double> y, magnitude;
 };
 
 // Inputs of a seed: activations in [-1, 1), codes uniform over all of them, scales of both signs, zero points over the
@@ -54,8 +55,9 @@ Verification Compare(const Problem& problem, const NumericsSpec& numerics, std::
 // too. `seed`: see Launch::seed. FailedPrecondition for whatever the emulator finds wrong, counters left behind
 // included.
 class KernelImage;
+// `in_place`: the residual, if there is one, is what y holds before.
 absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec& spec, const KernelImage& image,
-                                        uint64_t seed);
+                                        uint64_t seed, bool in_place = false);
 
 }  // namespace ladder::emulator
 

@@ -3,6 +3,8 @@
 #define LADDER_TESTS_EMULATOR_RUN_PRIMITIVE_H_
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -56,6 +58,13 @@ inline absl::StatusOr<std::vector<uint32_t>> RunPrimitive(Compiler& compiler, co
   if (!status.ok()) return status;
   const uint32_t* words = reinterpret_cast<const uint32_t*>(y.data());
   return std::vector<uint32_t>(words, words + primitive.y_words);
+}
+
+// The same bits, or the same number within the case's tolerance.
+inline bool SameWord(const PrimitiveCase& primitive, uint32_t got, uint32_t expected) {
+  if (primitive.tolerance == 0) return got == expected;
+  const double value = std::bit_cast<float>(expected);
+  return std::fabs(std::bit_cast<float>(got) - value) <= primitive.tolerance * std::fabs(value);
 }
 
 }  // namespace ladder::emulator

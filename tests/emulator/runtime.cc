@@ -1,6 +1,7 @@
 #include "tests/emulator/runtime.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -125,6 +126,9 @@ constexpr RuntimeTable kTable = {
     .sub2 = Sub2,
     .to_float = [](int type, unsigned bits) { return ToFloat(type, static_cast<uint16_t>(bits)); },
     .from_float = [](int type, float value) { return unsigned{RoundToType(type, value)}; },
+    .exp2 = [](float x) { return std::exp2(x); },
+    .reciprocal = [](float x) { return 1.0f / x; },
+    .erf = [](float x) { return std::erf(x); },
 };
 
 }  // namespace

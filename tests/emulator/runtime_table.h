@@ -68,6 +68,11 @@ struct RuntimeTable {
   unsigned (*sub2)(int type, unsigned a, unsigned b);
   float (*to_float)(int type, unsigned bits);
   unsigned (*from_float)(int type, float value);
+
+  // Rounded to fp32 once or nearly so: well within what the hardware's approximations promise.
+  float (*exp2)(float x);
+  float (*reciprocal)(float x);
+  float (*erf)(float x);
 };
 
 // Symbols of the shared object.

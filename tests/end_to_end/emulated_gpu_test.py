@@ -41,6 +41,19 @@ class EmulatedGpu(Home):
         self.assertEqual(got["candidate"], row["ranked"][0]["candidate"])
         self.assertEqual(got["launches"], 2)  # packing, and the product
 
+    def test_verifies_an_epilogue_and_explains_it(self):
+        address = self.start()
+        epilogue = ("--act", "swiglu", "--bias", "--output-scale", "--residual")
+        options = ("--w", "int4", "--n", "64", "--k", "128", "--m", "2", "--server", address)
+        report, result = self.tune_json(*options, *epilogue, "--budget", "60s")
+        row = report["operators"][0]["rows"][0]
+        self.assertTrue(row["measured"], str(result))
+        self.assertLessEqual(row["ranked"][0]["worst_ratio"], 1)
+        explained = self.manage_json("explain", *options, *epilogue)["entries"][0]
+        self.assertEqual(explained["verdict"], "hit")
+        self.assertIn("bias=1 act=swiglu output_scale=1 residual=1", explained["key_text"])
+        self.assertIn("miss", self.manage_json("explain", *options)["entries"][0]["verdict"])
+
     def test_answers_fast_and_swaps_the_winner_in(self):
         address = self.start()
         got = self.probe(address, "fast", 128, 128)

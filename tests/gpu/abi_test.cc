@@ -24,6 +24,8 @@ LADDER_SAME(MatmulArguments, cuda::MatmulArguments, bias);
 LADDER_SAME(MatmulArguments, cuda::MatmulArguments, y);
 LADDER_SAME(MatmulArguments, cuda::MatmulArguments, workspace);
 LADDER_SAME(MatmulArguments, cuda::MatmulArguments, m);
+LADDER_SAME(MatmulArguments, cuda::MatmulArguments, output_scale);
+LADDER_SAME(MatmulArguments, cuda::MatmulArguments, residual);
 LADDER_SAME_SIZE(MatmulTmaArguments, cuda::MatmulTmaArguments);
 LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, x_map);
 LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, w_map);
@@ -42,6 +44,7 @@ LADDER_SAME(support::PackArguments, cuda::PackArguments, placement);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, bits);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, offset_binary);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, zero_mode);
+LADDER_SAME(support::PackArguments, cuda::PackArguments, gated);
 
 LADDER_SAME_SIZE(support::RandomArguments, cuda::RandomArguments);
 LADDER_SAME(support::RandomArguments, cuda::RandomArguments, out);
@@ -68,6 +71,11 @@ LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, table);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, activation);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, scale);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, plain);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, act);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, out);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, residual);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, output_scale);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, product_error);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, zero_mode);
 
 LADDER_SAME_SIZE(support::CompareResult, cuda::CompareResult);

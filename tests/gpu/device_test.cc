@@ -184,8 +184,8 @@ TEST_F(GpuDevice, ReplaysTheSameBits) {
   ASSERT_TRUE(support.Random({s->pointer(), 1, s->bytes() / 2, 3, 0.01f, 0.02f, cuda::kRandomF16, 0}, stream).ok());
   ASSERT_TRUE(stream.Fill(workspace->pointer(), 0, workspace->bytes()).ok());
   const auto enqueue = [&] {
-    return kernel->Enqueue(op, kM, x->pointer(), {w->pointer(), s->pointer(), 0, 0}, y->pointer(), workspace->pointer(),
-                           false, stream);
+    return kernel->Enqueue(op, kM, x->pointer(), {w->pointer(), s->pointer(), 0, 0}, {}, y->pointer(),
+                           workspace->pointer(), false, stream);
   };
   const auto hash = [&] {
     const absl::StatusOr<uint64_t> value = support.Hash(y->pointer(), y->bytes(), stream);

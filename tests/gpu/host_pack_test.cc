@@ -40,6 +40,7 @@ TEST_P(HostPack, PacksAndUnpacksLikeTheReference) {
   arguments.bits = layout.bits;
   arguments.offset_binary = layout.offset_binary ? 1 : 0;
   arguments.zero_mode = static_cast<int>(layout.zeros);
+  arguments.gated = layout.gated ? 1 : 0;
   ladder_pack(arguments);
   EXPECT_EQ(packed.codes, expected.codes);
   EXPECT_EQ(packed.scales, expected.scales);

@@ -57,7 +57,27 @@ std::vector<OperatorDescriptor> PackingCases() {
       {.w = "uint4", .zeros = "quantized", .group = 16, .n = 90, .k = 112},
       {.a = "bf16", .w = "uint4", .scale = "fp16", .zeros = "quantized", .group = 64, .bias = true, .n = 1, .k = 64},
       {.w = "fp16", .n = 37, .k = 51},
-      {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 64, .k = 64}};
+      {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 64, .k = 64},
+      {.w = "int4", .out = "bf16", .group = 32, .bias = true, .act = "silu", .residual = true, .n = 67, .k = 96},
+      {.w = "uint4",
+       .out = "fp32",
+       .group = 64,
+       .act = "gelu",
+       .output_scale = true,
+       .residual = true,
+       .n = 66,
+       .k = 64},
+      {.w = "uint4",
+       .zeros = "quantized",
+       .group = 16,
+       .bias = true,
+       .act = "swiglu",
+       .output_scale = true,
+       .residual = true,
+       .n = 144,
+       .k = 112},
+      {.a = "bf16", .w = "nf4", .group = 64, .act = "swiglu", .n = 80, .k = 128},
+      {.w = "fp16", .act = "gelu_tanh", .output_scale = true, .n = 65, .k = 64}};
 }
 
 std::string CaseName(const OperatorDescriptor& d) {

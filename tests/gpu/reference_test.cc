@@ -36,30 +36,37 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
   const std::vector<uint8_t> x = RandomValues(op.activation(), kM * op.k(), -1, 1, 4);
   const std::vector<uint8_t> bias =
       op.bias() ? RandomValues(op.activation(), op.n(), -1, 1, 5) : std::vector<uint8_t>();
-  std::vector<double> expected(kM * op.n()), magnitude(kM * op.n());
-  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, expected, magnitude);
+  std::vector<double> exact(kM * op.n()), abs_sums(kM * op.n()), expected(kM * op.columns()),
+      magnitude(kM * op.columns());
+  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, exact, abs_sums);
+  const std::vector<uint8_t> residual =
+      op.residual() ? RandomValues(op.out(), kM * op.columns(), -1, 1, 6) : std::vector<uint8_t>();
+  const float output_scale = op.output_scale() ? -0.7f : 1.0f;
+  ReferenceEpilogue(op, exact, abs_sums, output_scale, residual, ProductError(op), expected, magnitude);
 
   const Memory device_x = Upload(x), codes = Upload(weight.codes), scales = Upload(weight.scales),
-               zeros = Upload(weight.zeros), device_bias = Upload(bias);
-  const absl::StatusOr<Memory> reference = Memory::Allocate(kM * op.n() * 4), sums = Memory::Allocate(kM * op.n() * 4);
+               zeros = Upload(weight.zeros), device_bias = Upload(bias), device_residual = Upload(residual);
+  const absl::StatusOr<Memory> reference = Memory::Allocate(kM * op.columns() * 4),
+                               sums = Memory::Allocate(kM * op.columns() * 4);
   ASSERT_TRUE(reference.ok() && sums.ok());
   // In two slices of rows, as a workload beyond its memory budget is.
   for (const auto& [first, rows] : {std::pair<int64_t, int64_t>{0, 65}, {65, 2}}) {
-    const auto offset = static_cast<cuda::DevicePointer>(first * op.n() * 4);
+    const auto offset = static_cast<cuda::DevicePointer>(first * op.columns() * 4);
     const absl::Status status = gpu().support->Reference(
         op, first, rows, device_x.pointer(), {codes.pointer(), scales.pointer(), zeros.pointer()},
-        device_bias.pointer(), reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
+        device_bias.pointer(), {op.residual() ? device_residual.pointer() : 0, output_scale},
+        reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
     ASSERT_TRUE(status.ok()) << status;
   }
   const std::vector<float> got = Floats(*reference), got_magnitude = Floats(*sums);
-  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), the result rounded (u); bias and sums in
-  // fp64.
+  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), the result rounded (u); bias, sums and what
+  // follows them in fp64. No activation function has a slope above 1.13.
   const double u = std::ldexp(1.0, -24);
-  for (int64_t i = 0; i < kM * op.n(); i++) {
-    ASSERT_LE(std::fabs(got[i] - expected[i]), 20 * u * magnitude[i] + u * std::fabs(expected[i]))
-        << "[" << i / op.n() << ", " << i % op.n() << "]";
-    // Plain fp32 sums of K + 1 terms.
-    ASSERT_NEAR(got_magnitude[i], magnitude[i], static_cast<double>(op.k() + 4) * u * magnitude[i]);
+  for (int64_t i = 0; i < kM * op.columns(); i++) {
+    ASSERT_LE(std::fabs(got[i] - expected[i]), 1.13 * 20 * u * magnitude[i] + u * std::fabs(expected[i]))
+        << "[" << i / op.columns() << ", " << i % op.columns() << "]";
+    // Plain fp32 sums of K + 1 terms; swiglu multiplies two of them and adds three products.
+    ASSERT_NEAR(got_magnitude[i], magnitude[i], static_cast<double>(2 * op.k() + 16) * u * magnitude[i]);
   }
 }
 

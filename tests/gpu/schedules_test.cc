@@ -110,7 +110,12 @@ std::vector<OperatorDescriptor> Cases() {
           {.w = "int4", .n = 65, .k = 77},  // rows of x that no 16-byte load can read
           {.w = "fp16", .n = 1024, .k = 1024},
           {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 200, .k = 328},
-          {.w = "fp16", .out = "bf16", .n = 67, .k = 51}};
+          {.w = "fp16", .out = "bf16", .n = 67, .k = 51},
+          {.w = "int4", .group = 64, .bias = true, .act = "silu", .residual = true, .n = 520, .k = 2048},
+          {.w = "int4", .group = 128, .bias = true, .act = "swiglu", .n = 1040, .k = 2048},
+          {.a = "bf16", .w = "nf4", .act = "swiglu", .output_scale = true, .residual = true, .n = 208, .k = 1024},
+          {.w = "nf4", .out = "fp32", .act = "gelu", .output_scale = true, .n = 200, .k = 1024},
+          {.a = "bf16", .w = "bf16", .act = "gelu_tanh", .output_scale = true, .residual = true, .n = 136, .k = 2048}};
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, EverySchedule, testing::ValuesIn(Cases()),

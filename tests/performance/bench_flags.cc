@@ -46,6 +46,9 @@ Flags MakeFlags(BenchFlags& f) {
           {"--out", Text(f.out, "output type")},
           {"--group", Number(f.group, "k per scale; -1: one per channel")},
           {"--bias", Switch(f.bias, "with a bias")},
+          {"--act", Text(f.act, "none, silu, gelu, gelu_tanh, swiglu")},
+          {"--output-scale", Switch(f.output_scale, "with an output scale")},
+          {"--residual", Switch(f.residual, "with a residual")},
           {"--schedule", Text(f.schedules, "only these schedules")},
           {"--candidate", Text(f.only, "only these candidates, separated by ';'")},
           {"--candidates", Number(f.candidates, "candidates per problem")},
@@ -118,6 +121,9 @@ absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) 
       descriptor.w = weight;
       descriptor.out = flags.out;
       descriptor.bias = flags.bias;
+      descriptor.act = flags.act;
+      descriptor.output_scale = flags.output_scale;
+      descriptor.residual = flags.residual;
       if (weight != "fp16" && weight != "bf16") {
         descriptor.scale = flags.scale;
         descriptor.zeros = flags.zeros;

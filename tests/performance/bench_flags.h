@@ -17,7 +17,8 @@ struct BenchFlags {
   std::string a = "fp16";
   std::string zeros, scale, out;
   int64_t group = 128;
-  bool bias = false;
+  bool bias = false, output_scale = false, residual = false;
+  std::string act;
   std::string schedules, only;  // only: candidates separated by ';'
   int candidates = 24;
   int finalists = 4;

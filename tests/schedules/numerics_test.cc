@@ -75,7 +75,9 @@ std::string Check(const Kernel& kernel, const std::string& binary) {
   if (!problem.ok()) return problem.status().ToString();
   std::vector<uint8_t> first;
   for (uint64_t seed : {0, 3}) {
-    absl::StatusOr<emulator::DeviceBuffer> y = emulator::RunProblem(*problem, kernel.lowered.launch, **image, seed);
+    // The second time a residual is y itself.
+    absl::StatusOr<emulator::DeviceBuffer> y =
+        emulator::RunProblem(*problem, kernel.lowered.launch, **image, seed, /*in_place=*/seed != 0);
     if (!y.ok()) return absl::StrCat("seed ", seed, ": ", y.status().message());
     const Verification verification = emulator::Compare(*problem, kernel.lowered.numerics, y->span());
     if (!verification.passed) {
@@ -90,15 +92,37 @@ std::string Check(const Kernel& kernel, const std::string& binary) {
   return "";
 }
 
-TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
-  const Case& c = GetParam();
-  const Schedule* schedule = Catalog().Find(c.schedule);
-  ASSERT_NE(schedule, nullptr);
-  absl::StatusOr<Target> target = EmulatedTarget({.arch = c.arch});
-  ASSERT_TRUE(target.ok()) << target.status();
-  const std::vector<Kernel> kernels = Choose(c, *schedule, *target);
-  ASSERT_FALSE(kernels.empty());
+NormalizedOperator Deepened(const NormalizedOperator& op, int64_t times) {
+  OperatorDescriptor d = op.ToDescriptor();
+  if (d.group == d.k) d.group = -1;
+  d.k *= times;
+  return *Normalize(d);
+}
 
+// For each operator of the epilogues a candidate without splits and, eight times as deep, one with them.
+std::vector<Kernel> ChooseBySplits(const Case& c, const Schedule& schedule, const Target& target) {
+  std::vector<Kernel> kernels;
+  PairCoverage coverage;
+  size_t turn = 0;
+  for (const NormalizedOperator& shallow : ReadOperators("epilogue_operators.txt")) {
+    const int64_t m = c.m[turn++ % c.m.size()];
+    if (!schedule.Supports(shallow, m, target).ok()) continue;
+    for (const bool split : {false, true}) {
+      const NormalizedOperator op = split ? Deepened(shallow, 8) : shallow;
+      std::vector<Candidate> all = schedule.Enumerate(op, m, target);
+      std::erase_if(all, [&](const Candidate& candidate) { return (candidate["splits"] > 1) != split; });
+      EXPECT_FALSE(all.empty()) << op.ToString() << " at m = " << m << (split ? " split" : "");
+      for (const Candidate& candidate : PickCandidates(all, 1, coverage)) {
+        absl::StatusOr<LoweredKernel> lowered = schedule.Lower(op, candidate, target);
+        EXPECT_TRUE(lowered.ok()) << candidate.ToString() << " for " << op.ToString() << ": " << lowered.status();
+        if (lowered.ok()) kernels.push_back({op, m, candidate, *std::move(lowered)});
+      }
+    }
+  }
+  return kernels;
+}
+
+void ExpectWithinBound(const Case& c, const std::vector<Kernel>& kernels) {
   // Compiling and running alternate on each of two threads: neither waits for the other's phase.
   EmulatorCompilerOptions options;
   options.parallel = 1;
@@ -123,14 +147,38 @@ TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
   std::printf("%s on %s: %zu kernels, %zu wrong\n", c.schedule.c_str(), c.arch.c_str(), kernels.size(), wrong);
 }
 
+TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
+  const Case& c = GetParam();
+  const Schedule* schedule = Catalog().Find(c.schedule);
+  ASSERT_NE(schedule, nullptr);
+  absl::StatusOr<Target> target = EmulatedTarget({.arch = c.arch});
+  ASSERT_TRUE(target.ok()) << target.status();
+  const std::vector<Kernel> kernels = Choose(c, *schedule, *target);
+  ASSERT_FALSE(kernels.empty());
+  ExpectWithinBound(c, kernels);
+}
+
+TEST_P(NumericsTest, EveryEpilogueWithAndWithoutSplits) {
+  const Case& c = GetParam();
+  const Schedule* schedule = Catalog().Find(c.schedule);
+  ASSERT_NE(schedule, nullptr);
+  absl::StatusOr<Target> target = EmulatedTarget({.arch = c.arch});
+  ASSERT_TRUE(target.ok()) << target.status();
+  const std::vector<Kernel> kernels = ChooseBySplits(c, *schedule, *target);
+  ASSERT_FALSE(kernels.empty());
+  ExpectWithinBound(c, kernels);
+}
+
 // Clusters that take several items one after the other: enumeration offers them for one round, but any number of rows
 // may come.
 TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
   const ScheduleCatalog catalog = MakeCatalog();
   absl::StatusOr<Target> target = EmulatedTarget({.arch = "sm_90a"});
   ASSERT_TRUE(target.ok()) << target.status();
-  const auto normalized = [](const char* w, int64_t n, int64_t k, bool bias) {
+  const auto normalized = [](const char* w, int64_t n, int64_t k, bool bias, const char* act = "") {
     OperatorDescriptor descriptor;
+    descriptor.act = act;
+    descriptor.residual = descriptor.output_scale = *act != 0;
     descriptor.w = w;
     descriptor.n = n;
     descriptor.k = k;
@@ -145,13 +193,13 @@ TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
   };
   const std::vector<Named> cases = {
       {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=2" + tail + "0)",
-       normalized("int4", 200, 512, true), 45},
+       normalized("int4", 208, 512, true, "swiglu"), 45},
       {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=4,cluster=4" + tail + "1)",
        normalized("nf4", 300, 2048, false), 30},
       {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,raster=1,blocks=1)",
-       normalized("fp16", 390, 320, true), 70},
+       normalized("fp16", 390, 320, true, "silu"), 70},
       {"decode(rows=4,row_tiles=2,row_warps=1,warps=4,unit=1,loads=1,splits=4,cluster=1,pair_table=0)",
-       normalized("int4", 100, 1024, true), 3},
+       normalized("int4", 112, 1024, true, "swiglu"), 3},
   };
   EmulatorCompiler compiler;
   for (const Named& c : cases) {

@@ -63,7 +63,7 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
   for (const auto& schedule : Catalog().schedules) {
     PairCoverage coverage;
     size_t served = 0, turn = 0;
-    for (const char* file : {"quantised_operators.txt", "dense_operators.txt"}) {
+    for (const char* file : {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt"}) {
       const std::vector<NormalizedOperator> operators = ReadOperators(file);
       for (size_t i = 0; i < operators.size(); ++i) {
         const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];
@@ -102,10 +102,20 @@ TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
   const absl::StatusOr<Target> target = Target::FromName("h200");
   ASSERT_TRUE(target.ok());
   std::vector<Attempt> attempts;
-  for (const char* w : {"int4", "nf4", "fp16"}) {
-    for (int64_t m : {1, 16, 64, 256, 4096}) {
+  struct Shape {
+    const char* w;
+    std::vector<int64_t> m;
+    const char* act = "";
+    bool residual = false;
+  };
+  for (const Shape& shape : {Shape{"int4", {1, 16, 64, 256, 4096}}, Shape{"nf4", {1, 16, 64, 256, 4096}},
+                             Shape{"fp16", {1, 16, 64, 256, 4096}}, Shape{"int4", {1, 256, 4096}, "swiglu"},
+                             Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true}}) {
+    for (const int64_t m : shape.m) {
       OperatorDescriptor d;
-      d.w = w;
+      d.w = shape.w;
+      d.act = shape.act;
+      d.residual = d.output_scale = d.bias = shape.residual;
       d.n = 8192;
       d.k = 8192;
       const absl::StatusOr<NormalizedOperator> op = Normalize(d);

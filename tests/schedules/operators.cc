@@ -34,6 +34,14 @@ std::vector<NormalizedOperator> ReadOperators(const std::string& file) {
     std::string group;
     words >> d.w >> d.zeros >> d.a >> d.scale >> d.out >> group >> d.bias >> d.n >> d.k;
     EXPECT_TRUE(words) << line;
+    for (std::string word; words >> word;) {
+      if (word.starts_with("act=")) {
+        d.act = word.substr(4);
+      } else {
+        EXPECT_TRUE(word == "output_scale" || word == "residual") << line;
+        (word == "residual" ? d.residual : d.output_scale) = true;
+      }
+    }
     if (d.scale == "-") d.scale = d.zeros = "";
     if (group != "-") d.group = std::stoll(group);
     const absl::StatusOr<NormalizedOperator> op = Normalize(d);

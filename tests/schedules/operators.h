@@ -10,6 +10,7 @@
 
 namespace ladder {
 
+// A line is "w zeros a scale out group bias n k", then what else the epilogue does: act=silu, output_scale, residual.
 // Fails the test (and returns what could be read) if the file is missing or says something Normalize refuses.
 std::vector<NormalizedOperator> ReadOperators(const std::string& file);
 

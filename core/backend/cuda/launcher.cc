@@ -32,8 +32,9 @@ absl::StatusOr<LoadedKernel> LoadedKernel::Load(const KernelBinary& binary) {
 }
 
 absl::Status LoadedKernel::Enqueue(const NormalizedOperator& op, int64_t m, DevicePointer x,
-                                   const WeightPointers& weight, DevicePointer y, DevicePointer workspace,
-                                   bool follows_kernel, const Stream& stream) const {
+                                   const WeightPointers& weight, const EpilogueArguments& epilogue, DevicePointer y,
+                                   DevicePointer workspace, bool follows_kernel, const Stream& stream) const {
+  const int64_t y_row_bytes = op.columns() * Bytes(op.out());
   for (int64_t first = 0; first < m; first += spec_.max_m) {
     const int64_t rows = std::min(spec_.max_m, m - first);
     MatmulTmaArguments arguments;
@@ -44,9 +45,11 @@ absl::Status LoadedKernel::Enqueue(const NormalizedOperator& op, int64_t m, Devi
     base.scale = weight.scale;
     base.zero = weight.zero;
     base.bias = weight.bias;
-    base.y = y + static_cast<DevicePointer>(first * op.n() * Bytes(op.out()));
+    base.y = y + static_cast<DevicePointer>(first * y_row_bytes);
     base.workspace = workspace;
     base.m = static_cast<int32_t>(rows);
+    base.output_scale = epilogue.output_scale;
+    if (epilogue.residual != 0) base.residual = epilogue.residual + static_cast<DevicePointer>(first * y_row_bytes);
     for (const TensorMapSpec& map : spec_.tensor_maps) {
       const bool is_x = map.operand == TensorOperand::kX;
       LADDER_ASSIGN_OR_RETURN(

@@ -14,16 +14,23 @@ struct WeightPointers {
   DevicePointer w = 0, scale = 0, zero = 0, bias = 0;
 };
 
+// What is done with the sums besides a bias.
+struct EpilogueArguments {
+  DevicePointer residual = 0;  // as y; 0: none
+  float output_scale = 1;
+};
+
 class LoadedKernel {
  public:
   // Loads the binary and asks for its shared memory.
   static absl::StatusOr<LoadedKernel> Load(const KernelBinary& binary);
 
-  // Enqueues Y[m, N] = X[m, K] * W^T for any m, by slices of max_m rows one after the other. `workspace` holds
+  // Enqueues Y of any m rows, by slices of max_m rows one after the other. `workspace` holds
   // WorkspaceBytes(m). The first launch waits for all earlier work unless `follows_kernel`: then it may overlap the
   // kernel before it on the stream, if the spec allows that. Can be captured into a graph.
   absl::Status Enqueue(const NormalizedOperator& op, int64_t m, DevicePointer x, const WeightPointers& weight,
-                       DevicePointer y, DevicePointer workspace, bool follows_kernel, const Stream& stream) const;
+                       const EpilogueArguments& epilogue, DevicePointer y, DevicePointer workspace, bool follows_kernel,
+                       const Stream& stream) const;
 
   // For a launch of m rows, sliced or not; 0 if the kernel uses none.
   int64_t WorkspaceBytes(int64_t m) const { return spec_.WorkspaceBytes(m < spec_.max_m ? m : spec_.max_m); }

@@ -17,6 +17,8 @@ struct alignas(64) TensorMap {
 struct alignas(64) MatmulArguments {
   DevicePointer x, w, scale, zero, bias, y, workspace;
   int32_t m;
+  float output_scale;
+  DevicePointer residual;
 };
 
 struct alignas(64) MatmulTmaArguments {
@@ -31,7 +33,7 @@ inline constexpr double kNotFiniteRatio = 1e30;
 struct PackArguments {
   DevicePointer codes, scales, zeros, packed, packed_scales, packed_zeros;
   int64_t n, k, groups;
-  int32_t placement, bits, offset_binary, zero_mode;
+  int32_t placement, bits, offset_binary, zero_mode, gated, unused;
 };
 
 enum RandomKind : int32_t {
@@ -56,7 +58,9 @@ struct ReferenceArguments {
   int64_t m, n, k, group;
   float table[16];
   int32_t activation, scale, plain, zero_mode;
-  int64_t unused;
+  int32_t act, out;
+  DevicePointer residual;
+  float output_scale, product_error;
 };
 
 struct CompareResult {

@@ -25,6 +25,8 @@ PackArguments PackArgumentsFor(const PackedLayout& layout, const PlanePointers& 
   arguments.bits = layout.bits;
   arguments.offset_binary = layout.offset_binary ? 1 : 0;
   arguments.zero_mode = static_cast<int32_t>(layout.zeros);
+  arguments.gated = layout.gated ? 1 : 0;
+  arguments.unused = 0;
   return arguments;
 }
 
@@ -71,7 +73,8 @@ absl::Status SupportKernels::Random(const RandomArguments& arguments, const Stre
 }
 
 absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t first, int64_t rows, DevicePointer x,
-                                       const PlanePointers& natural, DevicePointer bias, DevicePointer reference,
+                                       const PlanePointers& natural, DevicePointer bias,
+                                       const EpilogueArguments& epilogue, DevicePointer reference,
                                        DevicePointer magnitude, const Stream& stream) const {
   const WeightType& weight = op.weight();
   ReferenceArguments arguments;
@@ -90,6 +93,13 @@ absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t fir
   arguments.activation = static_cast<int32_t>(op.activation());
   arguments.scale = static_cast<int32_t>(weight.scale);
   arguments.plain = weight.element.quantized() ? 0 : static_cast<int32_t>(weight.element.plain);
+  arguments.act = static_cast<int32_t>(op.act());
+  arguments.out = static_cast<int32_t>(op.out());
+  if (epilogue.residual != 0) {
+    arguments.residual = epilogue.residual + static_cast<DevicePointer>(first * op.columns() * Bytes(op.out()));
+  }
+  arguments.output_scale = epilogue.output_scale;
+  arguments.product_error = static_cast<float>(ProductError(op));
   arguments.zero_mode = weight.has_scale ? static_cast<int32_t>(weight.zeros) : 0;
   if (weight.element.quantized()) {
     if (weight.element.bits != 4) return absl::UnimplementedError("the GPU reference serves 4-bit weights only");
@@ -98,7 +108,7 @@ absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t fir
     }
   }
   LaunchShape shape;
-  const int64_t tiles = (rows + 63) / 64 * ((op.n() + 63) / 64);
+  const int64_t tiles = (rows + 63) / 64 * ((op.columns() + 63) / 64);
   shape.grid = std::min<int64_t>(tiles, 64 * multiprocessors_);
   shape.threads = kSupportThreads;
   return Launch(reference_, shape, &arguments, stream);

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/backend/cuda/driver.h"
+#include "core/backend/cuda/launcher.h"
 #include "core/backend/cuda/support_abi.h"
 #include "core/layout/packed_layout.h"
 #include "core/tuning/error_bound.h"
@@ -37,10 +38,10 @@ class SupportKernels {
   absl::Status Unpack(const PackedLayout& layout, const PlanePointers& packed, const PlanePointers& natural,
                       const Stream& stream) const;
   absl::Status Random(const RandomArguments& arguments, const Stream& stream) const;
-  // rows first .. first + rows of the product of x with the natural weight; x points at row 0.
+  // Rows first .. first + rows of the result from the natural weight; x and the residual point at row 0.
   absl::Status Reference(const NormalizedOperator& op, int64_t first, int64_t rows, DevicePointer x,
-                         const PlanePointers& natural, DevicePointer bias, DevicePointer reference,
-                         DevicePointer magnitude, const Stream& stream) const;
+                         const PlanePointers& natural, DevicePointer bias, const EpilogueArguments& epilogue,
+                         DevicePointer reference, DevicePointer magnitude, const Stream& stream) const;
   absl::StatusOr<Comparison> Compare(DevicePointer y, DataType out, DevicePointer reference, DevicePointer magnitude,
                                      int64_t count, int64_t first_index, const ErrorBound& bound,
                                      const Stream& stream) const;

@@ -34,8 +34,8 @@ absl::StatusOr<Verification> VerifyKernel(const Workload& workload, const Kernel
   LADDER_RETURN_IF_ERROR(data.PrepareWorkspace(workspace_bytes));
 
   const auto run = [&](bool follows_kernel) {
-    return loaded.Enqueue(workload.op, workload.m, data.x(), data.weight(0), data.y(), data.workspace(), follows_kernel,
-                          stream);
+    return loaded.Enqueue(workload.op, workload.m, data.x(), data.weight(0), data.epilogue(), data.y(),
+                          data.workspace(), follows_kernel, stream);
   };
   Verification verification;
   const auto fail = [&](const std::string& detail) {
@@ -56,8 +56,8 @@ absl::StatusOr<Verification> VerifyKernel(const Workload& workload, const Kernel
       comparison.squared_reference > 0 ? std::sqrt(comparison.squared_error / comparison.squared_reference) : 0;
   if (comparison.wrong > 0) {
     LADDER_ASSIGN_OR_RETURN(const std::string element, data.DescribeElement(comparison.first_wrong, bound, support));
-    fail(absl::StrCat(comparison.wrong, " of ", workload.m * workload.op.n(), " elements are wrong, the first is ",
-                      element));
+    fail(absl::StrCat(comparison.wrong, " of ", workload.m * workload.op.columns(),
+                      " elements are wrong, the first is ", element));
   }
   LADDER_ASSIGN_OR_RETURN(const std::string guards, data.CheckGuards());
   if (!guards.empty()) fail(guards);

@@ -13,9 +13,10 @@ namespace {
 
 constexpr int64_t kReferenceBytes = 8;  // per element: the result and the sum of magnitudes, in fp32
 constexpr int64_t kLeastReferenceRows = 64;
+constexpr float kOutputScale = -0.7f;  // no power of two: its product is rounded
 
 // Random streams of one seed.
-enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias };
+enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias, kResidual };
 
 RandomArguments Matrix(DevicePointer out, int64_t rows, int64_t columns, int32_t kind, uint64_t seed, StreamId id,
                        float low, float high) {
@@ -52,14 +53,15 @@ void WorkloadData::Clear() {
   natural_ = Planes();
   packed_ = Planes();
   copies_.clear();
-  for (Memory* memory : {&bias_, &x_, &y_, &workspace_, &reference_, &magnitude_}) memory->Free();
+  for (Memory* memory : {&bias_, &x_, &residual_, &y_, &workspace_, &reference_, &magnitude_}) memory->Free();
   reference_rows_ = reference_count_ = 0;
 }
 
 int64_t WorkloadData::HeldBytes() const {
   int64_t bytes = natural_.bytes() + packed_.bytes();
   for (const Planes& copy : copies_) bytes += copy.bytes();
-  for (const Memory* memory : {&bias_, &x_, &y_, &workspace_, &reference_, &magnitude_}) bytes += memory->bytes();
+  for (const Memory* memory : {&bias_, &x_, &residual_, &y_, &workspace_, &reference_, &magnitude_})
+    bytes += memory->bytes();
   return bytes;
 }
 
@@ -70,6 +72,10 @@ PlanePointers WorkloadData::natural() const {
 WeightPointers WorkloadData::weight(int copy) const {
   const Planes& planes = copy == 0 ? packed_ : copies_[copy - 1];
   return {planes.codes.pointer(), planes.scales.pointer(), planes.zeros.pointer(), bias_.pointer()};
+}
+
+EpilogueArguments WorkloadData::epilogue() const {
+  return {workload_.op.residual() ? residual_.pointer() : 0, workload_.op.output_scale() ? kOutputScale : 1.0f};
 }
 
 absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference, const SupportKernels& support) {
@@ -86,10 +92,12 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
       packs ? NaturalWeightBytes(layout_) + NaturalScaleBytes(layout_) + NaturalZeroBytes(layout_) : 0;
   const int64_t packed_bytes = layout_.weight_bytes() + layout_.scale_bytes() + layout_.zero_bytes();
   const int64_t x_bytes = workload.m * op.k() * Bytes(op.activation());
-  const int64_t y_bytes = workload.m * op.n() * Bytes(op.out()) + 2 * kGuardBytes;
+  const int64_t y_bytes = workload.m * op.columns() * Bytes(op.out()) + 2 * kGuardBytes;
+  const int64_t residual_bytes = op.residual() ? workload.m * op.columns() * Bytes(op.out()) : 0;
   const int64_t least_reference =
-      for_reference ? std::min(workload.m, kLeastReferenceRows) * op.n() * kReferenceBytes : 0;
-  const int64_t needed = (for_reference ? natural_bytes : 0) + packed_bytes + x_bytes + y_bytes + least_reference;
+      for_reference ? std::min(workload.m, kLeastReferenceRows) * op.columns() * kReferenceBytes : 0;
+  const int64_t needed =
+      (for_reference ? natural_bytes : 0) + packed_bytes + x_bytes + residual_bytes + y_bytes + least_reference;
   if (needed > budget_) {
     return absl::ResourceExhaustedError(absl::StrCat("checking this operator at m = ", workload.m, " takes ",
                                                      MiB(needed), " MiB of GPU memory and the budget is ", MiB(budget_),
@@ -97,7 +105,7 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
   }
   // What another M or a profile left behind makes room first.
   if (!same_rows) {
-    for (Memory* memory : {&x_, &y_, &reference_, &magnitude_}) memory->Free();
+    for (Memory* memory : {&x_, &residual_, &y_, &reference_, &magnitude_}) memory->Free();
     reference_rows_ = reference_count_ = 0;
     has_rows_ = false;
   }
@@ -114,6 +122,12 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
     LADDER_ASSIGN_OR_RETURN(y_, Memory::Allocate(y_bytes));
     LADDER_RETURN_IF_ERROR(support.Random(
         Matrix(x_.pointer(), workload.m, op.k(), Uniform(op.activation()), workload.seed, kX, -1, 1), stream_));
+    if (op.residual()) {
+      LADDER_ASSIGN_OR_RETURN(residual_, Memory::Allocate(residual_bytes));
+      LADDER_RETURN_IF_ERROR(support.Random(
+          Matrix(residual_.pointer(), workload.m, op.columns(), Uniform(op.out()), workload.seed, kResidual, -1, 1),
+          stream_));
+    }
     has_rows_ = true;
   }
   return stream_.Synchronize();
@@ -223,15 +237,15 @@ absl::StatusOr<std::string> WorkloadData::CheckGuards() const {
 }
 
 absl::Status WorkloadData::PrepareReference(int64_t bytes_available) {
-  const int64_t row_bytes = workload_.op.n() * kReferenceBytes;
+  const int64_t row_bytes = workload_.op.columns() * kReferenceBytes;
   const int64_t rows = std::min(workload_.m, bytes_available / row_bytes);
   if (rows < std::min(workload_.m, kLeastReferenceRows)) {
     return absl::ResourceExhaustedError(absl::StrCat("no room for ", kLeastReferenceRows,
                                                      " rows of the reference within the GPU memory budget of ",
                                                      MiB(budget_), " MiB: raise the budget"));
   }
-  LADDER_ASSIGN_OR_RETURN(reference_, Memory::Allocate(rows * workload_.op.n() * 4));
-  LADDER_ASSIGN_OR_RETURN(magnitude_, Memory::Allocate(rows * workload_.op.n() * 4));
+  LADDER_ASSIGN_OR_RETURN(reference_, Memory::Allocate(rows * workload_.op.columns() * 4));
+  LADDER_ASSIGN_OR_RETURN(magnitude_, Memory::Allocate(rows * workload_.op.columns() * 4));
   reference_rows_ = rows;
   reference_count_ = 0;
   return absl::OkStatus();
@@ -239,7 +253,7 @@ absl::Status WorkloadData::PrepareReference(int64_t bytes_available) {
 
 absl::Status WorkloadData::ReferenceSlice(int64_t first, int64_t rows, const SupportKernels& support) {
   if (reference_first_ == first && reference_count_ == rows) return absl::OkStatus();
-  LADDER_RETURN_IF_ERROR(support.Reference(workload_.op, first, rows, x(), natural(), bias_.pointer(),
+  LADDER_RETURN_IF_ERROR(support.Reference(workload_.op, first, rows, x(), natural(), bias_.pointer(), epilogue(),
                                            reference_.pointer(), magnitude_.pointer(), stream_));
   reference_first_ = first;
   reference_count_ = rows;
@@ -256,10 +270,10 @@ absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, 
   for (int64_t first = 0; first < workload_.m; first += reference_rows_) {
     const int64_t rows = std::min(reference_rows_, workload_.m - first);
     LADDER_RETURN_IF_ERROR(ReferenceSlice(first, rows, support));
-    LADDER_ASSIGN_OR_RETURN(
-        const Comparison slice,
-        support.Compare(y() + static_cast<DevicePointer>(first * op.n() * Bytes(op.out())), op.out(),
-                        reference_.pointer(), magnitude_.pointer(), rows * op.n(), first * op.n(), bound, stream_));
+    LADDER_ASSIGN_OR_RETURN(const Comparison slice,
+                            support.Compare(y() + static_cast<DevicePointer>(first * op.columns() * Bytes(op.out())),
+                                            op.out(), reference_.pointer(), magnitude_.pointer(), rows * op.columns(),
+                                            first * op.columns(), bound, stream_));
     if (total.first_wrong < 0) total.first_wrong = slice.first_wrong;
     total.wrong += slice.wrong;
     total.worst_ratio = std::max(total.worst_ratio, slice.worst_ratio);
@@ -272,10 +286,10 @@ absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, 
 absl::StatusOr<std::string> WorkloadData::DescribeElement(int64_t index, const ErrorBound& bound,
                                                           const SupportKernels& support) {
   const NormalizedOperator& op = workload_.op;
-  const int64_t row = index / op.n(), column = index % op.n();
+  const int64_t row = index / op.columns(), column = index % op.columns();
   const int64_t first = row / reference_rows_ * reference_rows_;
   LADDER_RETURN_IF_ERROR(ReferenceSlice(first, std::min(reference_rows_, workload_.m - first), support));
-  const int64_t at = (row - reference_first_) * op.n() + column;
+  const int64_t at = (row - reference_first_) * op.columns() + column;
   float reference = 0, magnitude = 0;
   LADDER_RETURN_IF_ERROR(stream_.Download(&reference, reference_.pointer() + static_cast<DevicePointer>(4 * at), 4));
   LADDER_RETURN_IF_ERROR(stream_.Download(&magnitude, magnitude_.pointer() + static_cast<DevicePointer>(4 * at), 4));

@@ -49,6 +49,7 @@ class WorkloadData {
   int copies() const { return 1 + static_cast<int>(copies_.size()); }
   // Copy 0 is the weight itself; all hold the same bits.
   WeightPointers weight(int copy) const;
+  EpilogueArguments epilogue() const;
 
  private:
   struct Planes {
@@ -70,7 +71,7 @@ class WorkloadData {
   std::string weight_key_;  // of what the buffers below hold; empty: nothing
   bool has_rows_ = false;
   Planes natural_, packed_;
-  Memory bias_, x_, y_, workspace_, reference_, magnitude_;
+  Memory bias_, x_, residual_, y_, workspace_, reference_, magnitude_;
   std::vector<Planes> copies_;
   int64_t reference_rows_ = 0;   // capacity
   int64_t reference_first_ = 0;  // rows held: first .. first + count

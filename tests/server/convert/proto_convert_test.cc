@@ -24,6 +24,8 @@ TEST(ProtoConvertTest, DescriptorSurvives) {
   descriptor.zeros = "rescale";
   descriptor.out = "fp32";
   descriptor.bias = true;
+  descriptor.act = "gelu_tanh";
+  descriptor.output_scale = descriptor.residual = true;
   descriptor.m = {{1, 1}, {16, 4096}};
   for (const std::optional<int64_t> group : {std::optional<int64_t>(), {-1}, {0}, {128}}) {
     descriptor.group = group;
@@ -37,6 +39,8 @@ TEST(ProtoConvertTest, DescriptorSurvives) {
     EXPECT_EQ(back->out, descriptor.out);
     EXPECT_EQ(back->group, descriptor.group);
     EXPECT_EQ(back->bias, descriptor.bias);
+    EXPECT_EQ(back->act, descriptor.act);
+    EXPECT_TRUE(back->output_scale && back->residual);
     EXPECT_EQ(back->n, descriptor.n);
     EXPECT_EQ(back->k, descriptor.k);
     EXPECT_EQ(back->m, descriptor.m);
