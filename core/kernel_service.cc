@@ -173,7 +173,7 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
     if (!support.ok()) return support.status();
     if (absl::Status loaded = device->LoadSupport(*support); !loaded.ok()) return loaded;
   }
-  const absl::StatusOr<std::vector<PlannedCandidate>> plan = PlanCandidates(catalog_, op, m, target);
+  absl::StatusOr<std::vector<PlannedCandidate>> plan = PlanCandidates(catalog_, op, m, target);
   if (!plan.ok()) return plan.status();
   const absl::StatusOr<std::optional<TuningRecord>> former = store_.Find(MakeCacheKey(op, m, target));
   if (!former.ok()) return former.status();
@@ -203,6 +203,7 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
     }
   }
 
+  AddSeeds(catalog_, op, m, target, seeds, *plan);
   const auto tune = [&](int candidates) {
     Tuner tuner(catalog_, store_, compiler_, device, {op, m, target, options, incumbent}, progress, cancel);
     return tuner.Tune(SelectCandidates(*plan, seeds, candidates));

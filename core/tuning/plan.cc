@@ -32,6 +32,17 @@ absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatal
   return plan;
 }
 
+void AddSeeds(const ScheduleCatalog& catalog, const NormalizedOperator& op, int64_t m, const Target& target,
+              const std::vector<Candidate>& seeds, std::vector<PlannedCandidate>& plan) {
+  for (const Candidate& seed : seeds) {
+    if (std::any_of(plan.begin(), plan.end(), [&](const auto& entry) { return entry.candidate == seed; })) continue;
+    const Schedule* schedule = catalog.Find(seed.schedule);
+    if (schedule == nullptr || !schedule->Supports(op, m, target).ok()) continue;
+    const absl::StatusOr<LoweredKernel> lowered = schedule->Lower(op, seed, target);
+    if (lowered.ok() && lowered->launch.max_m >= m) plan.push_back({seed, schedule->Predict(op, m, seed, target)});
+  }
+}
+
 std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
                                                const std::vector<Candidate>& seeds, int count) {
   std::vector<PlannedCandidate> selected;

@@ -28,6 +28,11 @@ absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatal
                                                              const NormalizedOperator& op, int64_t m,
                                                              const Target& target);
 
+// Adds to a plan those seeds that it lacks and that serve m all the same: the winner at a larger M is often no
+// candidate of a smaller one, and must compete there, or fewer rows might take longer than more.
+void AddSeeds(const ScheduleCatalog& catalog, const NormalizedOperator& op, int64_t m, const Target& target,
+              const std::vector<Candidate>& seeds, std::vector<PlannedCandidate>& plan);
+
 // What is worth measuring of a plan: `seeds` first (winners elsewhere; only those the plan holds), then by prediction,
 // but each schedule with a quarter of the places while it has candidates, since the model may misjudge one against
 // another.

@@ -21,7 +21,7 @@ namespace ladder {
 class FakeSchedule : public Schedule {
  public:
   FakeSchedule(std::string name, int count, double predicted_us)
-      : name_(name), count_(count), predicted_us_(predicted_us) {}
+      : count_(count), name_(name), predicted_us_(predicted_us) {}
   absl::string_view name() const override { return name_; }
   int revision() const override { return revision_; }
   absl::Status Supports(const NormalizedOperator&, int64_t, const Target&) const override {
@@ -35,16 +35,18 @@ class FakeSchedule : public Schedule {
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator&, const Candidate& c, const Target&) const override {
     LoweredKernel lowered;
     lowered.source.text = c.ToString();
+    lowered.launch.max_m = max_m_;
     return lowered;
   }
   double Predict(const NormalizedOperator&, int64_t, const Candidate& c, const Target&) const override {
     return static_cast<double>(c["x"]) * predicted_us_;
   }
   int revision_ = 1;
+  int64_t max_m_ = kMaxDimension;
+  int count_;
 
  private:
   std::string name_;
-  int count_;
   double predicted_us_;
 };
 

@@ -81,6 +81,22 @@ TEST_F(KernelServiceTest, TheFastestCorrectCandidateWinsAndIsFoundAgain) {
   EXPECT_EQ((*service.LookUp(op_, 16, h200_))->winner().candidate, record.winner().candidate);
 }
 
+TEST_F(KernelServiceTest, TheWinnerOfMoreRowsCompetesWhereThePlanLacksIt) {
+  KernelService service = Service();
+  near_->count_ = 30;
+  times_ = {{"near(x=30)", 2.0}};
+  TuningOptions options;
+  options.candidates = 100;
+  ASSERT_EQ(service.Acquire(op_, 32, h200_, options, nullptr, nullptr)->record.winner().candidate.ToString(),
+            "near(x=30)");
+  near_->count_ = 12;
+  EXPECT_EQ(Acquire(service)->record.winner().candidate.ToString(), "near(x=30)");
+  // Unless it does not take so many rows.
+  near_->max_m_ = 8;
+  EXPECT_NE(service.Acquire(op_, 24, h200_, options, nullptr, nullptr)->record.winner().candidate.ToString(),
+            "near(x=30)");
+}
+
 TEST_F(KernelServiceTest, WithoutADeviceTheAnswerIsASeedAndSaysSo) {
   KernelService service = Service(false);
   const auto tuned = Acquire(service);
