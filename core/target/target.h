@@ -34,11 +34,11 @@ struct DeviceLimits {
 
 struct Target {
   Vendor vendor = Vendor::kNvidia;
-  std::string arch;   // what the compiler is told: "sm_90a"
+  std::string arch;   // what the compiler is told: "sm_90a", "gfx90a"
   std::string model;  // the device model that keys are made of: "NVIDIA H200"
   DeviceLimits limits;
 
-  // 80 for sm_80, 90 for sm_90a, 120 for sm_120a.
+  // 80 for sm_80, 90 for sm_90a, 120 for sm_120a; 0 for AMD.
   int capability() const;
   bool has_wgmma() const { return arch == "sm_90a"; }
   bool has_tma() const { return capability() >= 90; }

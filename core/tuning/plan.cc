@@ -23,6 +23,11 @@ absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatal
       plan.push_back({std::move(candidate), predicted_us});
     }
   }
+  if (plan.empty() && target.vendor == Vendor::kAmd) {
+    return absl::UnimplementedError(
+        absl::StrCat("no schedule generates matmul kernels for AMD GPUs yet, so none serves ", target.arch, " (",
+                     target.model, "): name an NVIDIA target"));
+  }
   if (plan.empty()) {
     return absl::UnimplementedError(
         absl::StrCat("no schedule serves ", op.ToString(), " m=", m, " on ", target.arch, " (", reasons, ")"));

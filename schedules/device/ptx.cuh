@@ -4,7 +4,9 @@
 #pragma once
 #include "schedules/device/types.cuh"
 
-#ifndef LADDER_EMULATOR
+#if defined(__HIP__)
+#include "schedules/device/hip.cuh"
+#elif !defined(LADDER_EMULATOR)
 namespace ladder {
 
 // --- identity -------------------------------------------------------------------------------------------------------
@@ -38,6 +40,13 @@ LADDER_DEVICE u32 shuffle_xor(u32 value, u32 mask) {
   u32 r;
   asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(r) : "r"(value), "r"(mask));
   return r;
+}
+// The lanes that shuffle with each other, and the value of the lane so many further on: for reductions of any type to
+// lane 0, by halves of kWarpLanes.
+inline constexpr int kWarpLanes = 32;
+template <class T>
+LADDER_DEVICE T shuffle_down(T value, int lanes) {
+  return __shfl_down_sync(0xffffffffu, value, lanes);
 }
 // True in exactly one lane of a converged warp.
 LADDER_DEVICE bool elect_one() {
@@ -385,4 +394,4 @@ LADDER_DEVICE u32 float_bits(float f) { return __float_as_uint(f); }
 LADDER_DEVICE float bits_float(u32 u) { return __uint_as_float(u); }
 
 }  // namespace ladder
-#endif  // LADDER_EMULATOR
+#endif  // __HIP__, LADDER_EMULATOR

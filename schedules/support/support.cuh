@@ -97,9 +97,9 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_compare(const ladder::support::
   }
   // Non-negative doubles order like their bits.
   if (worst > 0) atomicMax(&p.result->worst_ratio_bits, static_cast<u64>(__double_as_longlong(worst)));
-  for (int lane = 16; lane > 0; lane /= 2) {
-    squared_error += __shfl_down_sync(0xffffffffu, squared_error, lane);
-    squared_reference += __shfl_down_sync(0xffffffffu, squared_reference, lane);
+  for (int lanes = kWarpLanes / 2; lanes > 0; lanes /= 2) {
+    squared_error += shuffle_down(squared_error, lanes);
+    squared_reference += shuffle_down(squared_reference, lanes);
   }
   if (lane_id() == 0) {
     atomicAdd(&p.result->squared_error, squared_error);
@@ -115,7 +115,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_hash(const ladder::support::Has
   for (i64 i = first_item(); i < p.bytes / 2; i += item_stride()) {
     sum += mix(static_cast<u64>(i) * 65537u + static_cast<const u16*>(p.data)[i]);
   }
-  for (int lane = 16; lane > 0; lane /= 2) sum += __shfl_down_sync(0xffffffffu, sum, lane);
+  for (int lanes = kWarpLanes / 2; lanes > 0; lanes /= 2) sum += shuffle_down(sum, lanes);
   if (lane_id() == 0) atomicAdd(p.result, sum);
 }
 

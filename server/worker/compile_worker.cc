@@ -1,11 +1,13 @@
-// ladder-compile-worker: NVRTC in a process that may die. Started by the service, which sends it sources.
+// ladder-compile-worker: NVRTC and hipRTC in a process that may die. Started by the service, which sends it sources.
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "core/backend/cuda/nvrtc.h"
+#include "core/backend/hip/hiprtc.h"
 #include "schedules/catalog.h"
+#include "server/worker/vendor_compiler.h"
 #include "server/worker/worker_main.h"
 
 int main(int argc, char** argv) {
@@ -15,6 +17,8 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--nvrtc") == 0) nvrtc_paths.emplace_back(argv[i + 1]);
   }
   ladder::ScheduleCatalog catalog = ladder::MakeCatalog();
-  ladder::CudaCompiler compiler(std::move(catalog.sources), nvrtc_paths, 1);
+  ladder::CudaCompiler nvidia(catalog.sources, nvrtc_paths, 1);
+  ladder::HiprtcCompiler amd(std::move(catalog.sources));
+  ladder::VendorCompiler compiler(nvidia, amd);
   return ladder::RunCompileWorker(compiler, catalog.sources_digest);
 }

@@ -23,6 +23,17 @@ TEST(Target, AnArchitectureMeansItsFlagship) {
   EXPECT_FALSE(Target::FromName("b200")->has_wgmma());
 }
 
+TEST(Target, KnowsAmdGpusWithoutTakingThemForNvidias) {
+  EXPECT_EQ(*Target::FromName("gfx90a"), *Target::FromName("mi250"));
+  EXPECT_EQ(*Target::FromName("gfx942"), *Target::FromName("mi300x"));
+  for (const char* name : {"mi250", "mi300x"}) {
+    const Target target = *Target::FromName(name);
+    EXPECT_EQ(target.vendor, Vendor::kAmd) << name;
+    EXPECT_EQ(target.capability(), 0) << name;
+    EXPECT_FALSE(target.has_tma()) << name;  // "gfx942" has a number above 90
+  }
+}
+
 TEST(Target, RefusesWhatItCannotRead) {
   EXPECT_FALSE(Target::FromName("sm_999").ok());
   const std::string text = Target::FromName("h200")->ToString();

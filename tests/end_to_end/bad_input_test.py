@@ -33,6 +33,11 @@ class BadInput(Home):
         self.refused_tune(["--server", "unix:/x", "--cache", "/y"], "--cache", "--server")
         self.assert_refused(self.tune("--target", "voodoo2"), 2, "--target", "voodoo2")
 
+    def test_a_gpu_that_no_schedule_serves(self):
+        for target in ("gfx90a", "mi300x"):
+            for options in (SMALL, [*SMALL, "--plan"]):
+                self.assert_refused(self.tune(*options, "--target", target), 2, "AMD", "gfx9", "NVIDIA")
+
     def test_files_that_cannot_be_read(self):
         self.refused_tune(["--ops", f"{self.home}/missing.json"], "--ops", "missing.json")
         with open(f"{self.home}/broken.json", "w", encoding="utf-8") as file:

@@ -11,6 +11,12 @@
 namespace ladder {
 namespace {
 
+// Linear layers of 7B to 70B transformers: square, tall, wide, and the narrow ones of grouped attention.
+constexpr char kPolicyShapes[] =
+    "4096x4096,28672x4096,8192x8192,8192x28672,1024x4096,6144x4096,14336x4096,4096x14336,5120x5120,13824x5120,"
+    "1024x8192,"
+    "10240x8192";
+
 struct Flag {
   const char* help;
   bool takes_value;
@@ -67,6 +73,18 @@ Flags MakeFlags(BenchFlags& f) {
           {"--repeats", Number(f.repeats, "graph replays")},
           {"--replay-ms", Real(f.replay_ms, "length of a replay")},
           {"--json", Text(f.json, "write the figures to this file")},
+          {"--traces", Text(f.traces, "write the time of every candidate to this file")},
+          {"--mix", Switch(f.mix, "each problem with one of the weight elements, by turns")},
+          {"--policy-set",
+           {"the operators of the policy's figure: 12 shapes x 5 M, int4 and nf4 by turns, 64 candidates", false,
+            [&f](const std::string&) {
+              f.shapes = kPolicyShapes;
+              f.m = "1,16,64,256,4096";
+              f.w = "int4,nf4";
+              f.candidates = 64;
+              f.yardsticks = "none";
+              return f.mix = true;
+            }}},
           {"--commit", Text(f.commit, "recorded in the JSON file")},
           {"--first", Number(f.first, "number of the first problem")},
           {"--rows", Text(f.rows, "file with the rows of an earlier part of the run")},
@@ -110,13 +128,17 @@ absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) 
   const absl::StatusOr<std::vector<int64_t>> ms = NormalizeM(*ranges);
   if (!ms.ok()) return ms.status();
   std::vector<BenchProblem> problems;
+  size_t shapes_seen = 0;
   for (const std::string& shape : std::vector<std::string>(absl::StrSplit(flags.shapes, ','))) {
     const std::vector<std::string> sides = absl::StrSplit(shape, 'x');
     OperatorDescriptor descriptor;
     if (sides.size() != 2 || !absl::SimpleAtoi(sides[0], &descriptor.n) || !absl::SimpleAtoi(sides[1], &descriptor.k)) {
       return absl::InvalidArgumentError(absl::StrCat("--shapes: '", shape, "' is not of the form NxK"));
     }
-    for (const std::string& weight : std::vector<std::string>(absl::StrSplit(flags.w, ','))) {
+    const std::vector<std::string> weights = absl::StrSplit(flags.w, ',');
+    const size_t shape_number = shapes_seen++;
+    for (size_t i = 0; i < weights.size(); i++) {
+      const std::string& weight = weights[i];
       descriptor.a = flags.a;
       descriptor.w = weight;
       descriptor.out = flags.out;
@@ -134,7 +156,10 @@ absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) 
       }
       const absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);
       if (!op.ok()) return op.status();
-      for (const int64_t m : *ms) problems.push_back({*op, m});
+      for (size_t j = 0; j < ms->size(); j++) {
+        // By turns over shapes and M, so that every shape and every M has each of the elements.
+        if (!flags.mix || (shape_number + j) % weights.size() == i) problems.push_back({*op, (*ms)[j]});
+      }
     }
   }
   return problems;

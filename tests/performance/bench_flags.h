@@ -34,11 +34,16 @@ struct BenchFlags {
   int repeats = 7;
   double replay_ms = 2;
   std::string json, commit;
+  std::string traces;  // file for the times of every candidate (policy_trace.h)
+  bool mix = false;    // one weight element a problem, by turns
   // Set by the program when it starts itself again after a lost GPU.
   size_t first = 0;
   std::string rows;
   std::vector<std::string> deny;
   double started_unix = 0;
+
+  // Where the operators of `traces` are kept, a line each, until the run ends.
+  std::string trace_rows() const { return rows + ".traces"; }
 };
 
 // InvalidArgument naming the flag. `--help` gives Cancelled, the help as its message.

@@ -121,6 +121,7 @@ absl::StatusOr<BenchResult> BenchMeasurer::Measure(const BenchJob& job, std::str
   }
   result.profile_ms = MillisecondsSince(start);
   for (const Trial& trial : trials) {
+    result.times.push_back({trial.candidate->candidate, trial.us});
     result.lines.push_back(absl::StrFormat("  %9.2f us  predicted %9.2f  error %.3f  regs %3d  %s", trial.us,
                                            trial.candidate->predicted_us, trial.verification.worst_ratio,
                                            trial.candidate->kernel->registers, trial.candidate->candidate.ToString()));

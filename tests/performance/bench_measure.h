@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "core/backend/device.h"
 #include "tests/performance/bench_compile.h"
+#include "tests/performance/policy_trace.h"
 #include "tests/performance/watchdog.h"
 
 namespace ladder {
@@ -29,6 +30,7 @@ struct BenchResult {
   double us = 0;  // of the best candidate; 0: none is correct
   double error = 0;
   std::string best;
+  std::vector<TimedCandidate> times;           // of every correct candidate, fastest first
   std::map<std::string, double> yardstick_us;  // by name; absent where unavailable
   std::vector<std::string> lines;              // one per candidate, for --all
   double verify_ms = 0, profile_ms = 0;

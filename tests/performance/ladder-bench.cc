@@ -25,6 +25,7 @@
 #include "tests/performance/bench_flags.h"
 #include "tests/performance/bench_measure.h"
 #include "tests/performance/bench_report.h"
+#include "tests/performance/policy_trace.h"
 #include "tests/performance/watchdog.h"
 
 namespace ladder {
@@ -126,6 +127,22 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> OpenDevice(const BenchFlags& flags, 
   return device;
 }
 
+// Gathers the operators' lines, those from before a restart included, into one file.
+absl::Status WriteTraces(const BenchFlags& flags, const BenchRun& run, const Target& target) {
+  PolicyTrace trace = {run.gpu, run.date, run.schedules_digest, target, {}};
+  std::ifstream lines(flags.trace_rows());
+  for (std::string line; std::getline(lines, line);) {
+    absl::StatusOr<OperatorTrace> op = ParseOperator(line);
+    if (!op.ok()) return op.status();
+    trace.operators.push_back(*std::move(op));
+  }
+  std::ofstream file(flags.traces, std::ios::trunc);
+  file << FormatTrace(trace) << std::flush;
+  if (!file) return absl::InternalError(absl::StrCat("cannot write ", flags.traces));
+  std::remove(flags.trace_rows().c_str());
+  return absl::OkStatus();
+}
+
 int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, const std::vector<BenchProblem>& problems) {
   const BenchFlags& flags = self.flags;
   // Leaked on purpose: its thread may outlive this function.
@@ -200,6 +217,10 @@ int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, cons
     std::fflush(stdout);
     if (row.us == 0) status = 2;
     if (absl::Status appended = AppendRow(flags.rows, row); !appended.ok()) return Fail(appended);
+    if (!flags.traces.empty()) {
+      std::ofstream(flags.trace_rows(), std::ios::app)
+          << FormatOperator({result->problem.op, result->problem.m, result->times}) << std::endl;
+    }
   }
   // The floor of every row by the best rate of the whole run.
   const std::vector<BenchRow> rows = ReadRows(flags.rows);
@@ -212,6 +233,9 @@ int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, cons
   for (const BenchRow& row : rows) absl::PrintF("%s\n", FormatRow(row, run));
   if (!flags.json.empty()) {
     if (absl::Status written = WriteJson(flags.json, run, rows); !written.ok()) return Fail(written);
+  }
+  if (!flags.traces.empty()) {
+    if (absl::Status written = WriteTraces(flags, run, *target); !written.ok()) return Fail(written);
   }
   std::remove(flags.rows.c_str());
   return status;
@@ -231,6 +255,7 @@ int Main(const std::vector<std::string>& arguments) {
   if (self.flags.rows.empty()) {
     self.flags.rows = absl::StrCat("/tmp/ladder-bench.", getpid(), ".rows");
     std::remove(self.flags.rows.c_str());
+    std::remove(self.flags.trace_rows().c_str());
   }
   if (self.flags.started_unix == 0) self.flags.started_unix = absl::ToUnixMicros(absl::Now()) * 1e-6;
   const absl::StatusOr<std::vector<BenchProblem>> problems = MakeProblems(self.flags);

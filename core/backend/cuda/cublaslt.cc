@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/backend/cuda/dynamic_library.h"
 #include "core/backend/cuda/status_macros.h"
+#include "core/backend/dynamic_library.h"
 
 namespace ladder::cuda {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/backend/cuda/driver.h"
-#include "core/backend/cuda/dynamic_library.h"
+#include "core/backend/dynamic_library.h"
 
 namespace ladder::cuda {
 namespace {

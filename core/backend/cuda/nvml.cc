@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "absl/strings/ascii.h"
-#include "core/backend/cuda/dynamic_library.h"
+#include "core/backend/dynamic_library.h"
 
 namespace ladder::cuda {
 namespace {

@@ -18,7 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/backend/compile_log.h"
-#include "core/backend/cuda/dynamic_library.h"
+#include "core/backend/dynamic_library.h"
 
 namespace ladder {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/backend/cuda/dynamic_library.h"
+#include "core/backend/dynamic_library.h"
 
 #include <dlfcn.h>
 

@@ -1,6 +1,6 @@
 // A shared library opened at run time, so that one build serves machines with and without it.
-#ifndef LADDER_CORE_BACKEND_CUDA_DYNAMIC_LIBRARY_H_
-#define LADDER_CORE_BACKEND_CUDA_DYNAMIC_LIBRARY_H_
+#ifndef LADDER_CORE_BACKEND_DYNAMIC_LIBRARY_H_
+#define LADDER_CORE_BACKEND_DYNAMIC_LIBRARY_H_
 
 #include <string>
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace ladder {
 
-// Stays loaded for the life of the process: CUDA's libraries don't survive being unloaded.
+// Stays loaded for the life of the process: the vendors' libraries don't survive being unloaded.
 class DynamicLibrary {
  public:
   // NotFound with the loader's message otherwise. A name without a slash goes through the loader's own search.
@@ -41,4 +41,4 @@ std::string ProgramFolder();
 
 }  // namespace ladder
 
-#endif  // LADDER_CORE_BACKEND_CUDA_DYNAMIC_LIBRARY_H_
+#endif  // LADDER_CORE_BACKEND_DYNAMIC_LIBRARY_H_
