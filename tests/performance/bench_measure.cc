@@ -126,6 +126,8 @@ absl::StatusOr<BenchResult> BenchMeasurer::Measure(const BenchJob& job, std::str
                                            trial.candidate->predicted_us, trial.verification.worst_ratio,
                                            trial.candidate->kernel->registers, trial.candidate->candidate.ToString()));
   }
+  // Finalists were timed again, so that one of them may be behind a candidate that was not.
+  std::ranges::stable_sort(result.times, {}, &TimedCandidate::us);
   result.lines.insert(result.lines.end(), fallen.begin(), fallen.end());
   culprit.clear();
   if (absl::Status status = MeasureYardsticks(result); !status.ok()) return status;

@@ -106,6 +106,7 @@ struct Self {
       next.push_back(extra);
     }
     std::vector<char*> pointers;
+    pointers.reserve(next.size() + 1);
     for (std::string& argument : next) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     execv("/proc/self/exe", pointers.data());

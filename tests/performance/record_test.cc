@@ -28,9 +28,9 @@ TEST(Records, AreOfTheseSources) {
       std::printf("%s is of these sources\n", entry.path().filename().c_str());
       continue;
     }
-    std::printf("warning: %s is stale: measured on sources %.12s (commit %s), these are %.12s; run ladder-bench again\n",
-                entry.path().filename().c_str(), measured.c_str(), record.value("commit", "unknown").c_str(),
-                sources.c_str());
+    std::printf(
+        "warning: %s is stale: measured on sources %.12s (commit %s), these are %.12s; run ladder-bench again\n",
+        entry.path().filename().c_str(), measured.c_str(), record.value("commit", "unknown").c_str(), sources.c_str());
     if (strict != nullptr && *strict == '1') ADD_FAILURE() << entry.path() << " is stale";
   }
   EXPECT_GT(records, 0) << "no record in " << LADDER_RESULTS;
