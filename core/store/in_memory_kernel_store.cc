@@ -65,9 +65,8 @@ absl::StatusOr<std::vector<TuningRecord>> InMemoryKernelStore::FindSeeds(const N
   for (const auto& [digest, record] : records_) {
     if (record.op == op && record.m >= m / 4 && record.m <= m * 4) seeds.push_back(record);
   }
-  std::stable_sort(seeds.begin(), seeds.end(), [&](const TuningRecord& a, const TuningRecord& b) {
-    return std::abs(a.m - m) < std::abs(b.m - m);
-  });
+  std::stable_sort(seeds.begin(), seeds.end(),
+                   [&](const TuningRecord& a, const TuningRecord& b) { return std::abs(a.m - m) < std::abs(b.m - m); });
   return seeds;
 }
 

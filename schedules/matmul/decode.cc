@@ -23,7 +23,6 @@ constexpr int64_t kFlagBytes = 16;
 // Above this the warps' partial sums lie over x, at the price of a barrier: the block would cost occupancy.
 constexpr int64_t kSeparateSumsBytes = 40 * 1024;
 constexpr int64_t kMaxCounters = kCounterBytes / 4;
-constexpr int64_t kMaxCluster = 8;  // that every GPU with clusters runs
 
 // The model of Predict, fitted on traces of 1,385 candidates on an H200 (int4 and nf4 in groups of 128, 1024 x 8192 to
 // 8192 x 28672, 1 to 16 rows): a block's dependent chain against what the blocks of a multiprocessor, and of the
@@ -37,7 +36,6 @@ constexpr double kWarpSumUs = 0.03;       // reducing the sums of the warps alon
 constexpr double kRowSumUs = 0.061;       // ... and each activation row of a row tile
 constexpr double kSplitUs = 1.2;          // parts through the cache, counter ...
 constexpr double kSplitSumUs = 0.031;     // ... and each number that a thread reads again
-constexpr double kClusterUs = 0.5;        // two barriers of a cluster
 constexpr double kCacheRate = 2.3;        // of the caches that all blocks read x from, over device memory's
 constexpr double kOverlap = 3.14;         // norm of the limits: 1 would add them, infinity take the greatest
 
@@ -49,7 +47,7 @@ bool OneOf(int64_t value, std::initializer_list<int64_t> values) {
 
 // A candidate's parameters and what follows from them; decode.cuh derives the same.
 struct Plan {
-  int64_t rows, row_tiles, row_warps, warps, unit, loads, splits, cluster, pair_table;
+  int64_t rows, row_tiles, row_warps, warps, unit, loads, splits, pair_table;
   int64_t threads = 0, block_rows = 0, tiles = 0, units = 0, units_per_split = 0, token_tiles = 0, segments = 0;
   int64_t shared_bytes = 0;
   bool sums_over_x = false;
@@ -63,7 +61,6 @@ struct Plan {
         unit(c["unit"]),
         loads(c["loads"]),
         splits(c["splits"]),
-        cluster(c["cluster"]),
         pair_table(c["pair_table"]) {
     if (InRange().ok()) Derive(op);
   }
@@ -71,7 +68,7 @@ struct Plan {
   absl::Status InRange() const {
     if (OneOf(rows, {1, 2, 4, 8, 16}) && OneOf(row_tiles, {1, 2, 4}) && OneOf(row_warps, {1, 2, 4}) &&
         OneOf(warps, {1, 2, 4, 8, 16}) && OneOf(unit, {1, 2}) && loads >= 1 && loads <= 8 && splits >= 1 &&
-        splits <= 64 && OneOf(cluster, {0, 1}) && OneOf(pair_table, {0, 1})) {
+        splits <= 64 && OneOf(pair_table, {0, 1})) {
       return absl::OkStatus();
     }
     return absl::InvalidArgumentError("decode: a parameter is out of its range");
@@ -112,10 +109,7 @@ struct Plan {
     if ((splits - 1) * units_per_split >= units) {
       return absl::InvalidArgumentError(absl::StrCat("decode: ", splits, " splits of ", units, " units of K"));
     }
-    if (cluster != 0 && (splits < 2 || splits > kMaxCluster)) {
-      return absl::InvalidArgumentError(absl::StrCat("decode: a cluster of ", splits, " splits"));
-    }
-    if (splits > 1 && cluster == 0 && tiles > kMaxCounters) {
+    if (splits > 1 && tiles > kMaxCounters) {
       return absl::InvalidArgumentError(absl::StrCat("decode: ", tiles, " tiles are more than the workspace counts"));
     }
     return absl::OkStatus();
@@ -125,7 +119,7 @@ struct Plan {
 class DecodeSchedule final : public Schedule {
  public:
   absl::string_view name() const override { return "decode"; }
-  int revision() const override { return 2; }
+  int revision() const override { return 1; }
 
   absl::Status Supports(const NormalizedOperator& op, int64_t m, const Target& target) const override {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
@@ -148,15 +142,11 @@ class DecodeSchedule final : public Schedule {
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
                                       const Target& target) const override {
     absl::Status status = CheckParameters(
-        candidate, name(),
-        {"rows", "row_tiles", "row_warps", "warps", "unit", "loads", "splits", "cluster", "pair_table"});
+        candidate, name(), {"rows", "row_tiles", "row_warps", "warps", "unit", "loads", "splits", "pair_table"});
     if (!status.ok()) return status;
     const Plan plan(op, candidate);
     status = plan.Check(op, target.limits);
     if (!status.ok()) return status;
-    if (plan.cluster != 0 && target.capability() < 90) {
-      return absl::InvalidArgumentError(absl::StrCat("decode: ", target.arch, " has no clusters"));
-    }
 
     LoweredKernel kernel;
     KernelShape shape;
@@ -173,7 +163,6 @@ class DecodeSchedule final : public Schedule {
                         {"kUnit", plan.unit},
                         {"kLoads", plan.loads},
                         {"kSplits", plan.splits},
-                        {"kCluster", plan.cluster},
                         {"kPairTable", plan.pair_table},
                         {"kSumsOverX", plan.sums_over_x}};
     kernel.source.text = KernelText(op, shape);
@@ -183,8 +172,7 @@ class DecodeSchedule final : public Schedule {
     kernel.launch.blocks_per_m_tile = plan.tiles * plan.splits;
     kernel.launch.max_m = plan.rows;
     kernel.launch.workspace_bytes_per_m_tile =
-        plan.splits > 1 && plan.cluster == 0 ? plan.tiles * plan.splits * plan.rows * plan.block_rows * 4 : 0;
-    if (plan.cluster != 0) kernel.launch.cluster = static_cast<int>(plan.splits);
+        plan.splits > 1 ? plan.tiles * plan.splits * plan.rows * plan.block_rows * 4 : 0;
     kernel.launch.dependent_launch = target.capability() >= 90;
     kernel.numerics.scale_in_weights = op.weight().zeros == ZeroMode::kRescale;
     return kernel;
@@ -237,8 +225,7 @@ class DecodeSchedule final : public Schedule {
     if (plan.splits > 1) {
       const double numbers =
           std::max(1.0, static_cast<double>(m * plan.block_rows) / static_cast<double>(plan.threads));
-      splits = plan.cluster != 0 ? kClusterUs + kSplitSumUs * numbers
-                                 : kSplitUs + kSplitSumUs * static_cast<double>(plan.splits) * numbers;
+      splits = kSplitUs + kSplitSumUs * static_cast<double>(plan.splits) * numbers;
     }
     return static_cast<double>(CeilDiv(m, plan.rows)) * (limits.launch_us + stream + splits);
   }
@@ -262,15 +249,13 @@ class DecodeSchedule final : public Schedule {
           for (const int64_t unit : {1, 2}) {
             for (const int64_t loads : {1, 2, 4}) {
               for (const int64_t splits : {1, 2, 3, 4, 6, 8, 16}) {
-                // Where there are clusters, splits that can be one are.
-                const int64_t cluster = target.capability() >= 90 && OneOf(splits, {2, 4, 8}) ? 1 : 0;
                 for (const int64_t pair_table : {0, 1}) {
                   if (pair_table != 0 && !table) continue;
                   Candidate c;
                   c.schedule = "decode";
-                  c.parameters = {{"rows", rows},     {"row_tiles", row_tiles}, {"row_warps", row_warps},
-                                  {"warps", warps},   {"unit", unit},           {"loads", loads},
-                                  {"splits", splits}, {"cluster", cluster},     {"pair_table", pair_table}};
+                  c.parameters = {
+                      {"rows", rows}, {"row_tiles", row_tiles}, {"row_warps", row_warps}, {"warps", warps},
+                      {"unit", unit}, {"loads", loads},         {"splits", splits},       {"pair_table", pair_table}};
                   if (Worthwhile(op, Plan(op, c), target.limits)) all.push_back(std::move(c));
                 }
               }

@@ -11,8 +11,7 @@
 //   D  lane t holds weight rows t/4 (+8), activation rows 2(t%4) + {0, 1} (+8 for the second tile).
 // Scales multiply fp32 partial sums at the end of each group (of each segment, the part of a group inside a unit), or
 // the finished sum when there is one per channel; rescaled zeros need them in the weights. Warps of a row group reduce
-// through shared memory in a fixed order, blocks of a tile through the workspace or, as a
-// cluster, through each other's shared memory (split_k.cuh).
+// through shared memory in a fixed order, blocks of a tile through the workspace (split_k.cuh).
 #pragma once
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/scales.cuh"
@@ -32,7 +31,6 @@ struct DecodeKernel {
   static constexpr int kRows = Config::kRows, kRowTiles = Config::kRowTiles, kRowWarps = Config::kRowWarps;
   static constexpr int kWarps = Config::kWarps, kUnit = Config::kUnit, kLoads = Config::kLoads;
   static constexpr int kSplits = Config::kSplits;
-  static constexpr bool kCluster = Config::kCluster != 0;  // the splits of a tile are the blocks of a cluster
   static constexpr bool kPairTable = Config::kPairTable != 0;
   static constexpr int kThreads = 32 * kWarps * kRowWarps;
   static constexpr int kBlockRows = 16 * kRowTiles * kRowWarps;
@@ -240,51 +238,27 @@ struct DecodeKernel {
     store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * kColumns<Config> + y_column, value);
   }
 
-  // Split-K: block_sum(token, row) is this split's sum of a row of the tile.
+  // Split-K: block_sum(token, row) is this split's sum of a row of the tile. The last block to arrive adds them up.
   template <class Sum>
-  static LADDER_DEVICE void reduce_splits(const MatmulArguments& p, u32 shared, u32 sums, int tile, int split,
+  static LADDER_DEVICE void reduce_splits(const MatmulArguments& p, u32 shared, int tile, int split,
                                           const Sum& block_sum) {
     u8* const partials = split_partials(p.workspace) + static_cast<i64>(tile) * kSplits * (kRows * kBlockRows * 4);
 #pragma unroll 1
     for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
-      const int token = i / kBlockRows;
-      const int row = i % kBlockRows;
-      if constexpr (kCluster) {
-        // In the first warp's place, read by this thread only, so far.
-        store_shared_f32(sums + (token * kSumStride + row) * 4, block_sum(token, row));
-      } else {
-        store_global_f32(partials + (split * (kRows * kBlockRows) + i) * 4, block_sum(token, row));
-      }
+      store_global_f32(partials + (split * (kRows * kBlockRows) + i) * 4, block_sum(i / kBlockRows, i % kBlockRows));
     }
-    if constexpr (kCluster) {
-      // Every block adds up its share of the outputs.
-      cluster_sync();
-      const int outputs = p.m * kBlockColumns;
+    if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
 #pragma unroll 1
-      for (int i = outputs * split / kSplits + thread_id(); i < outputs * (split + 1) / kSplits; i += kThreads) {
-        const int token = i / kBlockColumns;
-        finish(p, tile, token, i % kBlockColumns, [&](int row) {
-          float value = 0;
+    for (int i = thread_id(); i < p.m * kBlockColumns; i += kThreads) {
+      const int token = i / kBlockColumns;
+      finish(p, tile, token, i % kBlockColumns, [&](int row) {
+        float value = 0;
 #pragma unroll
-          for (int s = 0; s < kSplits; s++) value += load_cluster_f32(sums + (token * kSumStride + row) * 4, s);
-          return value;
-        });
-      }
-      cluster_sync();
-    } else {
-      if (!last_to_arrive(p.workspace, tile, kSplits, shared)) return;
-#pragma unroll 1
-      for (int i = thread_id(); i < p.m * kBlockColumns; i += kThreads) {
-        const int token = i / kBlockColumns;
-        finish(p, tile, token, i % kBlockColumns, [&](int row) {
-          float value = 0;
-#pragma unroll
-          for (int s = 0; s < kSplits; s++) {
-            value += load_global_f32(partials + (s * (kRows * kBlockRows) + token * kBlockRows + row) * 4);
-          }
-          return value;
-        });
-      }
+        for (int s = 0; s < kSplits; s++) {
+          value += load_global_f32(partials + (s * (kRows * kBlockRows) + token * kBlockRows + row) * 4);
+        }
+        return value;
+      });
     }
   }
 
@@ -319,7 +293,7 @@ struct DecodeKernel {
         finish(p, tile, token, i % kBlockColumns, [&](int row) { return block_sum(token, row); });
       }
     } else {
-      reduce_splits(p, shared, sums, tile, split, block_sum);
+      reduce_splits(p, shared, tile, split, block_sum);
     }
   }
 

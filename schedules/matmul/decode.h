@@ -9,8 +9,8 @@
 namespace ladder {
 
 // Parameters: rows (activation rows a launch takes: 1, 2, 4, 8, 16), row_tiles (of 16 weight rows per warp), row_warps,
-// warps (along K), unit (64-column blocks per turn), loads (units in flight), splits (of K over blocks), cluster (the
-// splits of a tile are a cluster: 0, 1), pair_table (tables: lookup in shared memory, else byte permutes).
+// warps (along K), unit (64-column blocks per turn), loads (units in flight), splits (of K over blocks), pair_table
+// (tables: lookup in shared memory, else byte permutes).
 std::unique_ptr<const Schedule> MakeDecodeSchedule();
 
 }  // namespace ladder

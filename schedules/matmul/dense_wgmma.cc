@@ -87,9 +87,7 @@ class DenseWgmmaSchedule final : public Schedule {
         shape.raster = RasterFor(tiles_m, places, tokens, static_cast<double>(shape.rows()));
         std::vector<std::pair<int, int>> choices;  // splits, cluster
         for (const int splits : SplitChoices(tiles, places, KBlocks(op))) choices.emplace_back(splits, 1);
-        for (const int cluster : ClusterChoices(tiles, target.limits, blocks, KBlocks(op))) {
-          choices.emplace_back(cluster, cluster);
-        }
+        if (PairsFit(tiles, places, KBlocks(op))) choices.emplace_back(2, 2);
         for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
           shape.cluster = cluster;
@@ -146,7 +144,7 @@ class DenseWgmmaSchedule final : public Schedule {
     const double cache = static_cast<double>(StageBytes(shape)) * shape.blocks / cache_rate;
     const double stage = std::max({tensor, chain, cache}) + 0.1 * std::min(tensor, cache);
 
-    const int64_t places = Places(limits, shape.blocks, shape.cluster);
+    const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);

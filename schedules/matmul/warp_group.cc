@@ -38,14 +38,14 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape) {
   status.Update(ReadParameter(candidate, "row_tiles", 1, 2, shape.row_tiles));
   status.Update(ReadParameter(candidate, "stages", 2, 16, shape.stages));
   status.Update(ReadParameter(candidate, "splits", 1, 16, shape.splits));
-  status.Update(ReadParameter(candidate, "cluster", 1, 8, shape.cluster));
+  status.Update(ReadParameter(candidate, "cluster", 1, 2, shape.cluster));
   status.Update(ReadParameter(candidate, "raster", 1, 64, shape.raster));
   status.Update(ReadParameter(candidate, "blocks", 1, 2, shape.blocks));
   if (status.ok() && shape.tokens % 8 != 0) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": tokens must be a multiple of 8"));
   }
   if (status.ok() && shape.cluster != 1 && shape.cluster != shape.splits) {
-    return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": cluster must be 1 or the splits"));
+    return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": a cluster of 2 needs splits=2"));
   }
   return status;
 }
@@ -125,27 +125,9 @@ std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks) {
   return choices;
 }
 
-int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster) {
-  // Pairs fit everywhere: multiprocessors come in pairs (TPC).
-  const int64_t usable =
-      cluster <= 2 || limits.multiprocessors < 16 ? limits.multiprocessors : limits.multiprocessors * 10 / 11;
-  return usable / cluster * cluster * blocks_per_multiprocessor;
-}
-
 int64_t PartialBytes(const WarpGroupShape& shape) { return shape.rows() * shape.tokens * 4; }
 
-std::vector<int> ClusterChoices(int64_t tiles, const DeviceLimits& limits, int blocks, int64_t k_blocks) {
-  std::vector<std::pair<double, int>> ranked;
-  for (const int cluster : {2, 4, 8}) {
-    const int64_t places = Places(limits, blocks, cluster);
-    if (k_blocks / cluster < 4 || tiles * cluster > places) break;
-    ranked.emplace_back(0.01 * cluster - WaveEfficiency(tiles * cluster, places), cluster);
-  }
-  std::sort(ranked.begin(), ranked.end());
-  std::vector<int> choices;
-  for (size_t i = 0; i < ranked.size() && i < 2; ++i) choices.push_back(ranked[i].second);
-  return choices;
-}
+bool PairsFit(int64_t tiles, int64_t places, int64_t k_blocks) { return k_blocks >= 8 && 2 * tiles <= places / 2 * 2; }
 
 int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes) {
   int best = 1;
@@ -170,7 +152,7 @@ LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& s
   launch.m_tile = shape.tokens;
   launch.blocks_per_m_tile = shape.TilesOfN(op) * shape.splits;
   launch.cluster = shape.cluster;
-  launch.max_blocks = Places(limits, shape.blocks, shape.cluster);
+  launch.max_blocks = int64_t{limits.multiprocessors} * shape.blocks / shape.cluster * shape.cluster;
   int64_t tiles_m = std::min((kMaxDimension + shape.tokens - 1) / shape.tokens, kMostItems / launch.blocks_per_m_tile);
   if (shape.splits > 1 && shape.cluster == 1) {
     // A counter of 4 bytes per output tile and math group.

@@ -74,12 +74,10 @@ std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks);
 // of W w_bytes per row tile.
 int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes);
 
-// Blocks of a cluster worth trying as splits of K: 2, 4 or 8 where they fill one round of places, fullest first, each
-// split keeping at least four k blocks.
-std::vector<int> ClusterChoices(int64_t tiles, const DeviceLimits& limits, int blocks, int64_t k_blocks);
-// Blocks that run at the same time. A cluster stays within one group of multiprocessors (GPC), so clusters of more than
-// a pair leave some idle: of an H100's 132, clusters of 4 and of 8 get 120.
-int64_t Places(const DeviceLimits& limits, int blocks_per_multiprocessor, int cluster);
+// Whether two splits of K may as well be a pair, a cluster of two: they fill one round of places and each keeps at
+// least four k blocks. Larger clusters fit only in groups of multiprocessors (GPC) and leave some idle: of an H100's
+// 132, clusters of 4 and of 8 get 120, and were faster than a pair or the workspace on none of 60 operators.
+bool PairsFit(int64_t tiles, int64_t places, int64_t k_blocks);
 // Bytes of a block's partial sums, which its ring of stages must hold where splits form a cluster.
 int64_t PartialBytes(const WarpGroupShape& shape);
 

@@ -194,12 +194,10 @@ TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
   const std::vector<Named> cases = {
       {"wgmma(tokens=16,groups=1,row_tiles=1,stages=4,splits=2,cluster=2" + tail + "0)",
        normalized("int4", 208, 512, true, "swiglu"), 45},
-      {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=4,cluster=4" + tail + "1)",
+      {"wgmma(tokens=8,groups=2,row_tiles=2,stages=8,splits=2,cluster=2" + tail + "1)",
        normalized("nf4", 300, 2048, false), 30},
       {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,raster=1,blocks=1)",
        normalized("fp16", 390, 320, true, "silu"), 70},
-      {"decode(rows=4,row_tiles=2,row_warps=1,warps=4,unit=1,loads=1,splits=4,cluster=1,pair_table=0)",
-       normalized("int4", 112, 1024, true, "swiglu"), 3},
   };
   EmulatorCompiler compiler;
   for (const Named& c : cases) {

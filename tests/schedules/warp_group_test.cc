@@ -70,18 +70,11 @@ TEST(SplitChoices, FillTheMachineAndKeepWork) {
   EXPECT_EQ(SplitChoices(1, 132, 7), std::vector<int>{1});
 }
 
-TEST(ClusterChoices, FillOneRoundOfWholeClusters) {
-  const DeviceLimits limits = Named("h200").limits;
-  // Pairs fit on all 132 multiprocessors; four of a cluster on 120.
-  EXPECT_EQ(Places(limits, 1, 1), 132);
-  EXPECT_EQ(Places(limits, 1, 2), 132);
-  EXPECT_EQ(Places(limits, 2, 4), 240);
-  EXPECT_EQ(ClusterChoices(30, limits, 1, 448).front(), 4);
-  EXPECT_EQ(ClusterChoices(32, limits, 1, 448), std::vector<int>{2});
-  EXPECT_EQ(ClusterChoices(64, limits, 1, 448), std::vector<int>{2});
-  EXPECT_TRUE(ClusterChoices(112, limits, 1, 448).empty());
-  // Seven k blocks leave no split four of them.
-  EXPECT_TRUE(ClusterChoices(1, limits, 1, 7).empty());
+TEST(PairsFit, WhereTheyFillOneRound) {
+  EXPECT_TRUE(PairsFit(66, 132, 448));
+  EXPECT_FALSE(PairsFit(67, 132, 448));
+  EXPECT_FALSE(PairsFit(66, 131, 448));
+  EXPECT_FALSE(PairsFit(1, 132, 7));  // seven k blocks leave no split four of them
 }
 
 TEST(TokenTiles, AreMultiplesOfEightWithinTheInstruction) {
