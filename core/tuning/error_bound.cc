@@ -71,8 +71,9 @@ ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics) 
   if (op.residual()) bound.relative += kFloatRoundoff;
   // Swiglu: the sums g and u are off by at most A S_g and A S_u, h = silu(g) so by at most B S_g with B = slope A +
   // evaluation >= A, and h u by |u'| B S_g + |h| A S_u, u' being the computed u, at most |u| + A S_u. That is B times
-  // the magnitude in error_bound.h. The rounding of h u is at most one of |h| S_u. 1.01: second-order terms, each at
-  // most 2^-8 of a first-order one.
+  // the magnitude in error_bound.h. The rounding of h u is at most one of |h| S_u.
+  //
+  // 1.01: second-order terms, each at most 2^-8 of a first-order one.
   bound.absolute = 1.01 * (act.slope * (DecodeRoundoff(op) + ScaleRoundoff(op, numerics) + Gamma(op.k())) +
                            act.evaluation + scaling);
   bound.tiny = op.out() == DataType::kF16 ? std::ldexp(1.0, -25) : std::ldexp(1.0, -134);
