@@ -1,16 +1,11 @@
 #include "server/embedded_host.h"
 
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/impl/service_type.h>
-
 #include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "schedules/catalog.h"
-#include "server/grpc/endpoints.h"
-#include "server/grpc/services.h"
+#include "server/grpc/servers.h"
 #include "server/logging/log.h"
 #include "server/serving/executor.h"
 #include "server/serving/machines.h"
@@ -95,9 +90,7 @@ struct EmbeddedHost::Parts {
   Executor tuner;
   TuneRegistry tunes;
   const Serving serving;
-  std::vector<std::unique_ptr<grpc::Service>> services;
-  Endpoints endpoints;
-  std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<Servers> servers;
   std::once_flag shut_down;
 };
 
@@ -111,30 +104,17 @@ absl::StatusOr<std::unique_ptr<EmbeddedHost>> EmbeddedHost::Start(const Config& 
   auto parts = std::make_unique<Parts>(config, *std::move(store));
   Parts& p = *parts;
 
-  // A health service answers for each of ours by name, and for each GPU.
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::ServerBuilder builder;
-  for (const auto make : {&MakeKernelCacheService, &MakeTunerService, &MakeCacheAdminService}) {
-    p.services.push_back(make(p.serving));
-    builder.RegisterService(p.services.back().get());
-  }
-  absl::StatusOr<Endpoints> endpoints = Endpoints::Prepare(p.config, builder);
-  if (!endpoints.ok()) return endpoints.status();
-  p.endpoints = *std::move(endpoints);
-  absl::StatusOr<std::unique_ptr<grpc::Server>> server = p.endpoints.Listen(builder);
-  if (!server.ok()) return server.status();
-  p.server = *std::move(server);
-
-  grpc::HealthCheckServiceInterface* health = p.server->GetHealthCheckService();
+  absl::StatusOr<std::unique_ptr<Servers>> servers = Servers::Start(p.serving);
+  if (!servers.ok()) return servers.status();
+  p.servers = *std::move(servers);
   for (const char* name : {"ladder.tune.v1.KernelCache", "ladder.tune.v1.Tuner", "ladder.tune.v1.CacheAdmin"}) {
-    health->SetServingStatus(name, true);
+    p.servers->SetHealth(name, true);
   }
-  for (const int gpu : p.config.gpus) health->SetServingStatus(absl::StrCat("gpu:", gpu), false);
-  p.machines.OnDiscovered([&p, health](size_t index, bool usable) {
-    health->SetServingStatus(absl::StrCat("gpu:", p.config.gpus[index]), usable);
-  });
+  for (const int gpu : p.config.gpus) p.servers->SetHealth(absl::StrCat("gpu:", gpu), false);
+  p.machines.OnDiscovered(
+      [&p](size_t index, bool usable) { p.servers->SetHealth(absl::StrCat("gpu:", p.config.gpus[index]), usable); });
   LogInfo("cache ", p.cache->path(), " opened, generation ", p.cache->Generation());
-  for (const std::string& address : p.endpoints.addresses()) LogInfo("serving on ", address);
+  for (const std::string& address : p.servers->addresses()) LogInfo("serving on ", address);
   return std::unique_ptr<EmbeddedHost>(new EmbeddedHost(std::move(parts)));
 }
 
@@ -142,13 +122,9 @@ EmbeddedHost::EmbeddedHost(std::unique_ptr<Parts> parts) : parts_(std::move(part
 
 EmbeddedHost::~EmbeddedHost() { Shutdown(absl::ZeroDuration()); }
 
-std::shared_ptr<grpc::Channel> EmbeddedHost::InProcessChannel() {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);  // our own process
-  return parts_->server->InProcessChannel(arguments);
-}
+std::shared_ptr<grpc::Channel> EmbeddedHost::InProcessChannel() { return parts_->servers->InProcessChannel(); }
 
-const std::vector<std::string>& EmbeddedHost::addresses() const { return parts_->endpoints.addresses(); }
+const std::vector<std::string>& EmbeddedHost::addresses() const { return parts_->servers->addresses(); }
 
 void EmbeddedHost::WarmUp() {
   const absl::Status submitted = parts_->quick.Submit([parts = parts_.get()] {
@@ -163,7 +139,7 @@ void EmbeddedHost::WarmUp() {
 void EmbeddedHost::Shutdown(absl::Duration grace) {
   std::call_once(parts_->shut_down, [this, grace] {
     Parts& p = *parts_;
-    p.server->GetHealthCheckService()->SetServingStatus(false);
+    p.servers->EndHealth();
     p.tunes.Close();
     if (!p.tunes.WaitIdle(absl::Now() + grace)) {
       LogInfo("cancelling tunes that still run");
@@ -175,11 +151,10 @@ void EmbeddedHost::Shutdown(absl::Duration grace) {
     for (const auto& device : p.devices) device->Stop();
     p.tunes.WaitIdle(absl::InfiniteFuture());
     p.watches.Close();
-    p.server->Shutdown(absl::ToChronoTime(absl::Now() + kCallPause));
+    p.servers->Shutdown(absl::Now() + kCallPause);
     p.quick.Stop();
     p.tuner.Stop();
-    p.server.reset();
-    p.endpoints.Remove();
+    p.servers.reset();
     if (absl::Status status = p.cache->FlushUses(); !status.ok()) LogWarning("cache: ", status.message());
     LogInfo("shut down");
   });

@@ -4,6 +4,7 @@
 
 #include "client/tools/cache_commands.h"
 #include "client/tools/connection.h"
+#include "client/tools/connection_flags.h"
 #include "client/tools/exit_status.h"
 #include "client/tools/operator_input.h"
 
@@ -61,6 +62,7 @@ void AddCommands(CLI::App& app, Flags& flags) {
   app.fallthrough();
   app.add_option("--server", flags.connection.server, "A daemon's address (unix:/path or host:port)");
   app.add_option("--cache", flags.connection.cache, "The cache's folder (default: ladder in the user's cache folder)");
+  AddTlsFlags(app, flags.connection.tls);
   app.add_flag("--json", flags.json, "Print JSON");
   app.set_version_flag("--version", LADDER_VERSION);
   app.footer(kExitStatusHelp);

@@ -72,21 +72,23 @@ absl::Status ReadAll(const json& document, Config& config) {
   return ValidateConfig(config);
 }
 
+// TCP is open to other machines: never without encryption, never without knowing who calls.
 absl::Status ValidateTcp(const Config& config) {
   if (config.tcp_listen.empty()) return absl::OkStatus();
-  if (!config.insecure_tcp_loopback_only) {
-    return absl::InvalidArgumentError(
-        "tcp_listen: TCP has neither encryption nor passwords here; set insecure_tcp_loopback_only to true to serve "
-        "every "
-        "user of this machine on a loopback address, or leave tcp_listen empty");
-  }
   const size_t colon = config.tcp_listen.rfind(':');
-  const std::string host = config.tcp_listen.substr(0, colon);
   int port = -1;
-  if (colon == std::string::npos || !absl::SimpleAtoi(config.tcp_listen.substr(colon + 1), &port) || port < 0 ||
-      port > 65535 || (host != "127.0.0.1" && host != "[::1]" && host != "localhost")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "tcp_listen: expected 127.0.0.1:PORT, [::1]:PORT or localhost:PORT, got \"", config.tcp_listen, "\""));
+  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(config.tcp_listen.substr(colon + 1), &port) ||
+      port < 0 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tcp_listen: expected HOST:PORT or [ADDRESS]:PORT, got \"", config.tcp_listen, "\""));
+  }
+  if (config.tls_certificate.empty() || config.tls_key.empty()) {
+    return absl::InvalidArgumentError("tcp_listen: TCP is served with TLS only; set tls.certificate and tls.key");
+  }
+  if (config.tls_client_ca.empty() && config.token_file.empty()) {
+    return absl::InvalidArgumentError(
+        "tcp_listen: say how callers show who they are; set tls.client_ca (certificates) or access.token_file (bearer "
+        "tokens)");
   }
   return absl::OkStatus();
 }
