@@ -8,6 +8,7 @@
 #include "server/grpc/servers.h"
 #include "server/logging/log.h"
 #include "server/serving/executor.h"
+#include "server/serving/gpu_health.h"
 #include "server/serving/machines.h"
 #include "server/serving/serving.h"
 #include "server/serving/tune_registry.h"
@@ -91,6 +92,7 @@ struct EmbeddedHost::Parts {
   TuneRegistry tunes;
   const Serving serving;
   std::unique_ptr<Servers> servers;
+  std::unique_ptr<GpuHealth> health;
   std::once_flag shut_down;
 };
 
@@ -104,15 +106,26 @@ absl::StatusOr<std::unique_ptr<EmbeddedHost>> EmbeddedHost::Start(const Config& 
   auto parts = std::make_unique<Parts>(config, *std::move(store));
   Parts& p = *parts;
 
-  absl::StatusOr<std::unique_ptr<Servers>> servers = Servers::Start(p.serving);
+  absl::StatusOr<std::unique_ptr<Servers>> servers = Servers::Make(p.serving);
   if (!servers.ok()) return servers.status();
   p.servers = *std::move(servers);
   for (const char* name : {"ladder.tune.v1.KernelCache", "ladder.tune.v1.Tuner", "ladder.tune.v1.CacheAdmin"}) {
     p.servers->SetHealth(name, true);
   }
-  for (const int gpu : p.config.gpus) p.servers->SetHealth(absl::StrCat("gpu:", gpu), false);
-  p.machines.OnDiscovered(
-      [&p](size_t index, bool usable) { p.servers->SetHealth(absl::StrCat("gpu:", p.config.gpus[index]), usable); });
+  const auto name = [&p](size_t gpu) { return absl::StrCat("gpu:", p.config.gpus[gpu]); };
+  const auto in_service = [&p](size_t gpu) { return p.devices[gpu]->InService(); };
+  for (size_t gpu = 0; gpu < p.devices.size(); ++gpu) p.servers->SetHealth(name(gpu), false);
+  p.health =
+      std::make_unique<GpuHealth>(p.devices.size(), in_service, [&p, name, in_service](size_t gpu, bool serving) {
+        p.servers->SetHealth(name(gpu), serving);
+        const absl::Status status = in_service(gpu);
+        if (serving) LogInfo(name(gpu), ": in service");
+        if (!status.ok()) LogWarning(name(gpu), ": ", status.message());
+      });
+  p.machines.SetInService(in_service);
+  p.machines.OnDiscovered([&p](size_t gpu, bool usable) { p.health->SetUsable(gpu, usable); });
+  // Last: a caller must find everything in its place.
+  if (absl::Status status = p.servers->Listen(); !status.ok()) return status;
   LogInfo("cache ", p.cache->path(), " opened, generation ", p.cache->Generation());
   for (const std::string& address : p.servers->addresses()) LogInfo("serving on ", address);
   return std::unique_ptr<EmbeddedHost>(new EmbeddedHost(std::move(parts)));
@@ -154,6 +167,7 @@ void EmbeddedHost::Shutdown(absl::Duration grace) {
     p.servers->Shutdown(absl::Now() + kCallPause);
     p.quick.Stop();
     p.tuner.Stop();
+    p.health.reset();  // what it reports goes to the servers
     p.servers.reset();
     if (absl::Status status = p.cache->FlushUses(); !status.ok()) LogWarning("cache: ", status.message());
     LogInfo("shut down");

@@ -88,25 +88,28 @@ struct Servers::Server {
   std::unique_ptr<grpc::Server> server;
 };
 
-absl::StatusOr<std::unique_ptr<Servers>> Servers::Start(const Serving& serving) {
+absl::StatusOr<std::unique_ptr<Servers>> Servers::Make(const Serving& serving) {
   absl::StatusOr<AccessPolicy> policy = AccessPolicy::Make(serving.config);
   if (!policy.ok()) return policy.status();
   // A health service answers for each of ours by name, and for each GPU.
   grpc::EnableDefaultHealthCheckService(true);
-  std::unique_ptr<Servers> servers(new Servers(*std::move(policy)));
+  std::unique_ptr<Servers> servers(new Servers(serving, *std::move(policy)));
   for (const Role role : kRoles) {
     const bool reflection = serving.config.reflection && role != Role::kNone && !serving.config.listen.empty();
     servers->by_role_.push_back(Server::Make(serving, CallerAccess(role), reflection, nullptr));
     if (servers->by_role_.back() == nullptr) return absl::InternalError("the gRPC server does not start");
   }
-  if (absl::Status status = servers->Listen(serving); !status.ok()) return status;
-  if (absl::Status status = servers->ListenOnTcp(serving); !status.ok()) return status;
   return servers;
 }
 
-absl::Status Servers::Listen(const Serving& serving) {
-  if (serving.config.listen.empty()) return absl::OkStatus();
-  const std::string path = serving.config.listen.substr(std::string("unix://").size());
+absl::Status Servers::Listen() {
+  if (absl::Status status = ListenOnTcp(); !status.ok()) return status;
+  return ListenOnSocket();
+}
+
+absl::Status Servers::ListenOnSocket() {
+  if (serving_.config.listen.empty()) return absl::OkStatus();
+  const std::string path = serving_.config.listen.substr(std::string("unix://").size());
   absl::StatusOr<std::unique_ptr<UnixListener>> listener = UnixListener::Listen(path);
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
@@ -115,31 +118,37 @@ absl::Status Servers::Listen(const Serving& serving) {
     if (role == Role::kNone) LogInfo("access: user ", peer.uid, " connected and has no role");
     grpc::AddInsecureChannelFromFd(by_role_[static_cast<size_t>(role)]->server.get(), fd);
   });
-  addresses_.push_back("unix://" + path);
+  addresses_.insert(addresses_.begin(), "unix://" + path);
   return absl::OkStatus();
 }
 
-absl::Status Servers::ListenOnTcp(const Serving& serving) {
-  const std::string& address = serving.config.tcp_listen;
+absl::Status Servers::ListenOnTcp() {
+  const std::string& address = serving_.config.tcp_listen;
   if (address.empty()) return absl::OkStatus();
-  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = TlsCredentials(serving.config);
+  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = TlsCredentials(serving_.config);
   if (!credentials.ok()) return credentials.status();
   int port = 0;
-  tcp_ = Server::Make(serving, CallerAccess(policy_), /*reflection=*/false, [&](grpc::ServerBuilder& builder) {
-    builder.AddListeningPort(address, *credentials, &port);
-    // Two daemons on one TCP port would share its calls.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  });
-  if (tcp_ == nullptr || port == 0) {
+  std::unique_ptr<Server> tcp =
+      Server::Make(serving_, CallerAccess(policy_), /*reflection=*/false, [&](grpc::ServerBuilder& builder) {
+        builder.AddListeningPort(address, *credentials, &port);
+        // Two daemons on one TCP port would share its calls.
+        builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+      });
+  if (tcp == nullptr || port == 0) {
     return absl::FailedPreconditionError(
         absl::StrCat("tcp_listen: can't serve on ", address,
                      "; another program may use the port, or tls.certificate and tls.key may not belong together"));
   }
   addresses_.push_back(absl::StrCat(address.substr(0, address.rfind(':')), ":", port));
+  const std::lock_guard lock(health_mutex_);
+  for (const auto& [service, healthy] : health_) {
+    tcp->server->GetHealthCheckService()->SetServingStatus(service, healthy);
+  }
+  tcp_ = std::move(tcp);
   return absl::OkStatus();
 }
 
-Servers::Servers(AccessPolicy policy) : policy_(std::move(policy)) {}
+Servers::Servers(const Serving& serving, AccessPolicy policy) : serving_(serving), policy_(std::move(policy)) {}
 
 Servers::~Servers() { Shutdown(absl::Now()); }
 
@@ -150,11 +159,14 @@ std::shared_ptr<grpc::Channel> Servers::InProcessChannel() {
 }
 
 void Servers::SetHealth(const std::string& service, bool serving) {
+  const std::lock_guard lock(health_mutex_);
+  health_[service] = serving;
   for (const auto& one : by_role_) one->server->GetHealthCheckService()->SetServingStatus(service, serving);
   if (tcp_ != nullptr) tcp_->server->GetHealthCheckService()->SetServingStatus(service, serving);
 }
 
 void Servers::EndHealth() {
+  const std::lock_guard lock(health_mutex_);
   for (const auto& one : by_role_) one->server->GetHealthCheckService()->Shutdown();
   if (tcp_ != nullptr) tcp_->server->GetHealthCheckService()->Shutdown();
 }

@@ -3,7 +3,9 @@
 #ifndef LADDER_SERVER_GRPC_SERVERS_H_
 #define LADDER_SERVER_GRPC_SERVERS_H_
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -23,10 +25,12 @@ class UnixListener;
 // Thread-safe.
 class Servers {
  public:
-  // Serves where the configuration says; in-process channels work without that. `serving` outlives the result.
-  // FailedPrecondition or AlreadyExists if an address can't be had, InvalidArgument for certificates that can't be
-  // used, in one sentence.
-  static absl::StatusOr<std::unique_ptr<Servers>> Start(const Serving& serving);
+  // Makes the servers; nobody can reach them but through InProcessChannel(). `serving` outlives the result.
+  // InvalidArgument, in one sentence, for rules of access that can't be understood.
+  static absl::StatusOr<std::unique_ptr<Servers>> Make(const Serving& serving);
+  // Serves where the configuration says. FailedPrecondition or AlreadyExists if an address can't be had,
+  // InvalidArgument for certificates that can't be used, in one sentence. Call once.
+  absl::Status Listen();
   ~Servers();
   Servers(const Servers&) = delete;
   Servers& operator=(const Servers&) = delete;
@@ -44,15 +48,18 @@ class Servers {
 
  private:
   struct Server;
-  explicit Servers(AccessPolicy policy);
-  absl::Status Listen(const Serving& serving);
-  absl::Status ListenOnTcp(const Serving& serving);
+  Servers(const Serving& serving, AccessPolicy policy);
+  absl::Status ListenOnSocket();
+  absl::Status ListenOnTcp();
 
+  const Serving serving_;
   const AccessPolicy policy_;
   std::vector<std::unique_ptr<Server>> by_role_;  // indexed by Role
   std::unique_ptr<Server> tcp_;
   std::unique_ptr<UnixListener> listener_;
   std::vector<std::string> addresses_;
+  std::mutex health_mutex_;
+  std::map<std::string, bool> health_;  // for a server that starts later
 };
 
 }  // namespace ladder

@@ -157,6 +157,15 @@ absl::StatusOr<std::optional<Place>> Machines::ResolveKnown(const std::string& t
   return *std::move(place);
 }
 
+absl::Status Machines::InService(const Place& place) const {
+  if (place.device == nullptr || in_service_ == nullptr) return absl::OkStatus();
+  // The list of GPUs never changes, only what is known of them.
+  for (size_t i = 0; i < gpus_.size(); ++i) {
+    if (gpus_[i].device == place.device) return in_service_(i);
+  }
+  return absl::OkStatus();
+}
+
 Machines::Summary Machines::Describe() {
   Discover();
   const std::lock_guard lock(mutex_);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -41,6 +42,11 @@ class Machines {
   // Called at the end of each discovery with the GPU's index and whether it can be used.
   void OnDiscovered(std::function<void(size_t, bool)> callback);
 
+  // What tells whether a GPU is in service; set before anything is resolved. Without it, every GPU is.
+  void SetInService(std::function<absl::Status(size_t)> in_service) { in_service_ = std::move(in_service); }
+  // Whether the place's GPU may be used now: Unavailable, saying why, while it is out of service.
+  absl::Status InService(const Place& place) const;
+
   struct Summary {
     std::optional<Target> target;  // of the first GPU
     std::string driver;
@@ -71,6 +77,7 @@ class Machines {
   bool discovered_ = false;
   absl::Time retry_at_ = absl::InfinitePast();
   std::function<void(size_t, bool)> callback_;
+  std::function<absl::Status(size_t)> in_service_;
 };
 
 }  // namespace ladder

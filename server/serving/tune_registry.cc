@@ -129,6 +129,7 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
   absl::Status first_failure;
   for (const int64_t m : tune.spec.m) {
     if (tune.cancel->cancelled()) return absl::CancelledError("the tune was cancelled");
+    if (absl::Status status = machines_.InService(*place); !status.ok()) return status;
     const absl::Time begin = absl::Now();
     {
       const std::lock_guard lock(tune.mutex);
