@@ -7,6 +7,7 @@ BUILD_PACKAGES=(
   g++ cmake ninja-build ccache mold pkg-config python3
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
   nlohmann-json3-dev libspdlog-dev libcli11-dev libzstd-dev libssl-dev libsqlite3-dev
+  prometheus-cpp-dev libcpp-httplib-dev
 )
 TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libboost-context-dev patchelf)
 LINT_PACKAGES=(clang-format clang-tidy shellcheck git)

@@ -1,5 +1,7 @@
 #include "server/embedded_host.h"
 
+#include <prometheus/registry.h>
+
 #include <mutex>
 #include <utility>
 
@@ -7,6 +9,10 @@
 #include "schedules/catalog.h"
 #include "server/grpc/servers.h"
 #include "server/logging/log.h"
+#include "server/monitoring/http_server.h"
+#include "server/monitoring/metrics_text.h"
+#include "server/monitoring/snapshot.h"
+#include "server/monitoring/status_page.h"
 #include "server/serving/executor.h"
 #include "server/serving/gpu_health.h"
 #include "server/serving/machines.h"
@@ -64,7 +70,9 @@ struct EmbeddedHost::Parts {
         quick("short requests", kQuickThreads, kQuickQueue),
         tuner("tuning", config.tuning_concurrent, static_cast<size_t>(config.tuning_queue)),
         tunes(machines, tuner),
-        serving{config, catalog, publishing, *cache, compiler, machines, quick, tuner, tunes, watches} {}
+        calls(registry),
+        serving{config, catalog, publishing, *cache, compiler, machines, quick, tuner, tunes, watches, calls},
+        snapshots(serving, calls, [this] { return GpuStates(); }) {}
 
   std::vector<std::unique_ptr<WorkerDevice>> MakeDevices() const {
     std::vector<std::unique_ptr<WorkerDevice>> made;
@@ -79,6 +87,17 @@ struct EmbeddedHost::Parts {
     return pointers;
   }
 
+  std::vector<GpuState> GpuStates() const {
+    const std::vector<Machines::Known> known = machines.KnownGpus();
+    std::vector<GpuState> states;
+    for (size_t i = 0; i < known.size(); ++i) {
+      const absl::Status in_service = devices[i]->InService();
+      states.push_back({config.gpus[i], known[i].model, known[i].driver, health->Serving(i),
+                        std::string((in_service.ok() ? known[i].status : in_service).message()), devices[i]->deaths()});
+    }
+    return states;
+  }
+
   const Config config;
   const ScheduleCatalog catalog;
   const std::unique_ptr<SqliteKernelStore> cache;
@@ -90,9 +109,13 @@ struct EmbeddedHost::Parts {
   Executor quick;
   Executor tuner;
   TuneRegistry tunes;
+  prometheus::Registry registry;
+  CallMetrics calls;
   const Serving serving;
+  SnapshotTaker snapshots;
   std::unique_ptr<Servers> servers;
   std::unique_ptr<GpuHealth> health;
+  std::unique_ptr<HttpServer> http;
   std::once_flag shut_down;
 };
 
@@ -124,6 +147,13 @@ absl::StatusOr<std::unique_ptr<EmbeddedHost>> EmbeddedHost::Start(const Config& 
       });
   p.machines.SetInService(in_service);
   p.machines.OnDiscovered([&p](size_t gpu, bool usable) { p.health->SetUsable(gpu, usable); });
+  if (!p.config.http_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> http =
+        HttpServer::Start(p.config.http_listen, {[&p] { return StatusPage(p.snapshots.Take()); },
+                                                 [&p] { return MetricsText(p.registry, p.snapshots.Take()); }});
+    if (!http.ok()) return http.status();
+    p.http = *std::move(http);
+  }
   // Last: a caller must find everything in its place.
   if (absl::Status status = p.servers->Listen(); !status.ok()) return status;
   LogInfo("cache ", p.cache->path(), " opened, generation ", p.cache->Generation());
@@ -138,6 +168,8 @@ EmbeddedHost::~EmbeddedHost() { Shutdown(absl::ZeroDuration()); }
 std::shared_ptr<grpc::Channel> EmbeddedHost::InProcessChannel() { return parts_->servers->InProcessChannel(); }
 
 const std::vector<std::string>& EmbeddedHost::addresses() const { return parts_->servers->addresses(); }
+
+std::string EmbeddedHost::http_address() const { return parts_->http == nullptr ? "" : parts_->http->address(); }
 
 void EmbeddedHost::WarmUp() {
   const absl::Status submitted = parts_->quick.Submit([parts = parts_.get()] {
@@ -167,6 +199,7 @@ void EmbeddedHost::Shutdown(absl::Duration grace) {
     p.servers->Shutdown(absl::Now() + kCallPause);
     p.quick.Stop();
     p.tuner.Stop();
+    p.http.reset();
     p.health.reset();  // what it reports goes to the servers
     p.servers.reset();
     if (absl::Status status = p.cache->FlushUses(); !status.ok()) LogWarning("cache: ", status.message());

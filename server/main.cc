@@ -61,6 +61,9 @@ int Serve(const ladder::Config& config) {
   absl::StatusOr<std::unique_ptr<ladder::EmbeddedHost>> host = ladder::EmbeddedHost::Start(config);
   if (!host.ok()) return Fail(kExitUnavailable, std::string(host.status().message()));
   for (const std::string& address : (*host)->addresses()) std::printf("ladderd serves on %s\n", address.c_str());
+  if (const std::string address = (*host)->http_address(); !address.empty()) {
+    std::printf("ladderd shows http://%s/statusz\n", address.c_str());
+  }
   std::fflush(stdout);
   (*host)->WarmUp();
   while (!WaitForSignal(3600)) {
@@ -129,7 +132,8 @@ int main(int argc, char** argv) {
   if (config->listen.empty() && config->tcp_listen.empty()) {
     return Fail(kExitUsage, "listen: name a socket to serve on");
   }
-  if (absl::Status status = ladder::InitLogging(config->log_level, config->log_file); !status.ok()) {
+  if (absl::Status status = ladder::InitLogging(config->log_level, config->log_file, config->log_format);
+      !status.ok()) {
     return Fail(kExitUsage, std::string(status.message()));
   }
   return Serve(*config);

@@ -55,4 +55,11 @@ std::optional<Role> RequiredRole(absl::string_view call) {
   return std::nullopt;
 }
 
+std::vector<absl::string_view> ListedCalls() {
+  std::vector<absl::string_view> calls;
+  calls.reserve(std::size(kRequirements));
+  for (const Requirement& requirement : kRequirements) calls.push_back(requirement.call);
+  return calls;
+}
+
 }  // namespace ladder

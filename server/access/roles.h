@@ -3,6 +3,7 @@
 #define LADDER_SERVER_ACCESS_ROLES_H_
 
 #include <optional>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -22,6 +23,8 @@ std::optional<Role> RoleFromName(absl::string_view name);
 // What a call needs, by "Service/Method" ("CacheAdmin/Evict"). Nothing for a call that isn't listed: nobody may make
 // it.
 std::optional<Role> RequiredRole(absl::string_view call);
+// All that are listed.
+std::vector<absl::string_view> ListedCalls();
 
 }  // namespace ladder
 

@@ -23,6 +23,8 @@ struct Config {
   std::string tls_key;
   std::string tls_client_ca;
 
+  std::string http_listen;  // "127.0.0.1:port" for /statusz and /metrics; empty: none
+
   // Rules that give callers a role (server/access/access_policy.h).
   std::vector<std::string> readers, tuners, admins;
   std::string token_file;
@@ -49,7 +51,8 @@ struct Config {
   int tuning_queue = 64;
 
   std::string log_level = "info";
-  std::string log_file;  // empty: stderr
+  std::string log_file;             // empty: stderr
+  std::string log_format = "text";  // or "json"
 };
 
 // The defaults, with the caller's own folders filled in ($XDG_RUNTIME_DIR, $XDG_CACHE_HOME, $HOME).

@@ -129,6 +129,9 @@ std::vector<ConfigKey> MakeKeys() {
   keys.push_back(Text("tcp_listen", &Config::tcp_listen,
                       "Address like \"0.0.0.0:7171\" or \"[::]:7171\" to serve on as well, with TLS. Needs "
                       "tls.certificate, tls.key, and tls.client_ca or access.token_file or both."));
+  keys.push_back(Text("http_listen", &Config::http_listen,
+                      "Loopback address like \"127.0.0.1:9188\" to show /statusz (a page for people) and /metrics (for "
+                      "Prometheus) on; every user of this machine can read them. Empty means none."));
   keys.push_back(Flag("reflection", &Config::reflection,
                       "Offers gRPC reflection (for grpcurl) to callers with a role on the Unix socket; never on TCP."));
   keys.push_back(Time("drain_grace", &Config::drain_grace,
@@ -190,6 +193,7 @@ std::vector<ConfigKey> MakeKeys() {
                        "Tunes waiting beyond that; more are refused with a time to retry."));
   keys.push_back(Text("log.level", &Config::log_level, "trace, debug, info, warning, error, critical or off."));
   keys.push_back(Text("log.file", &Config::log_file, "File to append the log to; empty means standard error."));
+  keys.push_back(Text("log.format", &Config::log_format, "text, or json for one object a line."));
   return keys;
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/grpc/call_observer.h"
 #include "server/grpc/caller_access.h"
 #include "server/grpc/services.h"
 #include "server/grpc/unix_listener.h"
@@ -79,6 +80,7 @@ struct Servers::Server {
       builder.RegisterService(made->services.back().get());
     }
     builder.SetOption(std::make_unique<ReflectionOption>(reflection));
+    ObserveCalls(builder, serving.calls);
     if (add_port) add_port(builder);
     made->server = builder.BuildAndStart();
     return made->server == nullptr ? nullptr : std::move(made);

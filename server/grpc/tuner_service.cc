@@ -6,9 +6,11 @@
 #include "core/kernel_service.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/convert/proto_convert.h"
+#include "server/grpc/call_observer.h"
 #include "server/grpc/services.h"
 #include "server/grpc/stream_writer.h"
 #include "server/grpc/unary.h"
+#include "server/logging/log.h"
 #include "server/serving/lookup.h"
 #include "server/serving/machines.h"
 #include "server/serving/tune_registry.h"
@@ -69,6 +71,8 @@ class TunerService final : public pb::Tuner::CallbackService {
     absl::StatusOr<TuneSpec> spec = allowed.ok() ? ReadSpec(*request) : allowed;
     absl::StatusOr<std::string> id = spec.ok() ? serving_.tunes.Start(*spec, false) : spec.status();
     if (id.ok()) {
+      LogEvent(LogLevel::kInfo, "tune wanted",
+               {{"tune", *id}, {"op", spec->op.ToString()}, {"request", RequestId(*context)}});
       Follow(*id, writer);
     } else {
       writer->End(id.status());

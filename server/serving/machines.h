@@ -53,6 +53,13 @@ class Machines {
     std::string no_gpu_reason;  // when there is no target
   };
   Summary Describe();
+  // What is known by now of each GPU and of the compiler; these start nothing.
+  struct Known {
+    std::string model, driver;
+    absl::Status status;
+  };
+  std::vector<Known> KnownGpus() const;
+  std::string KnownCompiler() const;
 
  private:
   struct Gpu {
@@ -72,8 +79,9 @@ class Machines {
   Compiler& compiler_;
 
   std::mutex discovery_;  // one at a time
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<Gpu> gpus_;
+  std::string compiler_version_;
   bool discovered_ = false;
   absl::Time retry_at_ = absl::InfinitePast();
   std::function<void(size_t, bool)> callback_;

@@ -82,6 +82,13 @@ TEST(Config, TcpNeedsEncryptionAndAWayToTellCallersApart) {
                   .ok());
 }
 
+TEST(Config, PagesAreShownToThisMachineOnly) {
+  EXPECT_THAT(ErrorOf(R"({"http_listen": "0.0.0.0:9188"})"), HasSubstr("http_listen: expected 127.0.0.1:PORT"));
+  EXPECT_THAT(ErrorOf(R"({"http_listen": "127.0.0.1"})"), HasSubstr("http_listen: expected"));
+  EXPECT_TRUE(ParseConfig(R"({"http_listen": "[::1]:9188"})", "x").ok());
+  EXPECT_THAT(ErrorOf(R"({"log": {"format": "xml"}})"), HasSubstr("log.format: expected text or json"));
+}
+
 TEST(Config, RefusesSocketsThatCanNotBe) {
   EXPECT_THAT(ErrorOf(R"({"listen": "/run/x.sock"})"), HasSubstr("listen: expected unix:///absolute/path"));
   EXPECT_THAT(ErrorOf("{\"listen\": \"unix:///" + std::string(200, 'x') + "\"}"),
