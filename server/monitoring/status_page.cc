@@ -25,7 +25,7 @@ margin-top:16px}.tile,.card{background:var(--paper);border:1px solid var(--line)
 .card{overflow-x:auto}table{width:100%;border-collapse:collapse}th,td{padding:7px 14px;text-align:left;white-space:nowrap}
 th{font-weight:500;color:var(--soft);font-size:12px}tr+tr td{border-top:1px solid var(--line)}
 thead+tbody tr:first-child td{border-top:1px solid var(--line)}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-td.op{font-family:ui-monospace,monospace;font-size:12px;white-space:normal;min-width:260px}
+td.op{overflow-wrap:anywhere;font-family:ui-monospace,monospace;font-size:12px;white-space:normal;min-width:260px}
 .bar{height:6px;border-radius:3px;background:var(--line);overflow:hidden;min-width:90px;margin-top:6px}
 .bar i{display:block;height:100%;background:var(--accent)}.good{color:var(--good)}.bad{color:var(--bad)}
 .empty{padding:12px 14px;color:var(--soft)}</style></head><body><main>
@@ -117,9 +117,9 @@ struct Table {
     for (const std::vector<std::string>& row : rows) {
       absl::StrAppend(&out, "<tr>");
       for (size_t i = 0; i < row.size(); ++i) {
-        const char* kind = headings[i][0] == '#'       ? "<td class=\"n\">"
-                           : headings[i] == "operator" ? "<td class=\"op\">"
-                                                       : "<td>";
+        const char* kind = headings[i][0] == '#'                                  ? "<td class=\"n\">"
+                           : headings[i] == "operator" || headings[i] == "kernel" ? "<td class=\"op\">"
+                                                                                  : "<td>";
         absl::StrAppend(&out, kind, row[i], "</td>");
       }
       absl::StrAppend(&out, "</tr>\n");
