@@ -9,7 +9,7 @@ BUILD_PACKAGES=(
   nlohmann-json3-dev libspdlog-dev libcli11-dev libzstd-dev libssl-dev libsqlite3-dev
   prometheus-cpp-dev libcpp-httplib-dev
 )
-TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libboost-context-dev patchelf)
+TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libboost-context-dev patchelf python3-yaml)
 LINT_PACKAGES=(clang-format clang-tidy shellcheck git)
 BUNDLE_PACKAGES=(patchelf)
 WHEEL_PACKAGES=(python3-pip)
