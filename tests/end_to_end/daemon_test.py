@@ -26,7 +26,7 @@ class Daemon(Home):
         _, address = self.start_daemon()
         self.succeed(self.manage("--server", address, "health"))
         self.succeed(self.manage("--server", address, "health", "ladder.tune.v1.KernelCache"))
-        self.assert_refused(self.manage("--server", address, "health", "gpu:77"), 1, "gpu:77")
+        self.assert_refused(self.manage("--server", address, "health", "gpu:77"), 2, "gpu:77")
 
     def test_survives_being_killed(self):
         process, address = self.start_daemon()
