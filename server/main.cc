@@ -1,4 +1,6 @@
 // ladderd: the composition root of the daemon.
+#include <google/protobuf/stubs/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
@@ -136,5 +138,9 @@ int main(int argc, char** argv) {
       !status.ok()) {
     return Fail(kExitUsage, std::string(status.message()));
   }
+  // What protobuf thinks of callers' bytes: they hear of it themselves.
+  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+    ladder::LogLine(ladder::LogLevel::kDebug, message);
+  });
   return Serve(*config);
 }
