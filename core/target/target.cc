@@ -1,8 +1,8 @@
 #include "core/target/target.h"
 
 #include <array>
-#include <cmath>
 #include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 

@@ -186,7 +186,10 @@ int Main(int argc, char** argv) {
     return 3;
   }
   if (!flags.json.empty()) {
+    double load = 0;  // of a minute; the benchmark makes about one per core itself
+    if (::getloadavg(&load, 1) != 1) load = -1;
     const nlohmann::json document = {{"version", LADDER_VERSION},
+                                     {"load_average", load},
                                      {"cores", std::thread::hardware_concurrency()},
                                      {"date", absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone())},
                                      {"figures", report.figures()}};

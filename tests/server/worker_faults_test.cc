@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -298,6 +300,44 @@ TEST(ProfileWorker, IsNotBelievedEverything) {
   const std::vector<KernelBinary> negative = {Kernel("!negative")};
   EXPECT_FALSE(device.Profile(SmallWorkload(), negative, {}).ok());
   EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
+}
+
+// Each fault over and over, by kernels that are all different, so that none is denied: the next one is served at once.
+TEST(ProfileWorker, RecoversFromEveryFaultWithinTwoSeconds) {
+  const int rounds = std::getenv("LADDER_LONG") != nullptr ? 500 : 5;
+  WorkerDeviceOptions options = DeviceOptions();
+  options.deaths_limit = 1'000'000;
+  options.deadline = absl::Milliseconds(1000);
+  options.resident_limit_bytes = int64_t{128} << 20;
+  WorkerDevice device(options);
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.GetTarget().ok());
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  ASSERT_TRUE(device.GetTarget().ok());
+  absl::Duration slowest = absl::ZeroDuration();
+  absl::Duration slowest_answer = absl::ZeroDuration();
+  int faults = 0;
+  for (const char* fault : {"!segfault", "!exit", "!garbage", "!oversize", "!half", "!memory", "!hang"}) {
+    // A hang takes its whole deadline.
+    const int times = std::string(fault) == "!hang" ? std::max(1, rounds / 50) : rounds;
+    for (int i = 0; i < times; ++i, ++faults) {
+      std::thread look_up([&] {
+        const absl::Time begin = absl::Now();
+        EXPECT_TRUE(device.GetTarget().ok());  // what look-ups ask of a device
+        slowest_answer = std::max(slowest_answer, absl::Now() - begin);
+      });
+      EXPECT_FALSE(device.Verify(SmallWorkload(), Kernel(absl::StrCat(fault, " ", i))).ok());
+      look_up.join();
+      const absl::Time begin = absl::Now();
+      ASSERT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok()) << fault << " " << i;
+      slowest = std::max(slowest, absl::Now() - begin);
+    }
+  }
+  std::printf("%d faults, slowest recovery %s, slowest answer to a look-up meanwhile %s\n", faults,
+              absl::FormatDuration(slowest).c_str(), absl::FormatDuration(slowest_answer).c_str());
+  EXPECT_LT(slowest, absl::Seconds(2));
+  EXPECT_EQ(device.deaths(), faults);
 }
 
 TEST(ProfileWorker, HasNoDescriptorsButItsOwn) {
