@@ -29,7 +29,7 @@ std::string NewRequestId() {
   return absl::StrCat(prefix, absl::Hex(++last, absl::kZeroPad8));
 }
 
-bool IsUsable(grpc::string_ref id) {
+bool IsUsable(const grpc::string_ref& id) {
   return !id.empty() && id.size() <= kMaxRequestId && std::all_of(id.begin(), id.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
            c == '.';
