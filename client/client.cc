@@ -79,7 +79,7 @@ std::string DefaultAddress() {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, const ClientOptions& options) {
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = Dial(address, kConnectTimeout);
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = Dial(address, kConnectTimeout, options.tls);
   if (!channel.ok()) return channel.status();
   return FromChannel(*std::move(channel), options);
 }

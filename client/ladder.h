@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/tls.h"
 
 namespace grpc {
 class Channel;
@@ -72,6 +73,7 @@ struct ClientOptions {
   // Of a look-up; a look-up that compiles (OnMiss::kFast) takes as long as that.
   absl::Duration timeout = absl::Seconds(120);
   std::string target{};                // empty: the service's GPU
+  TlsFiles tls{};                      // for a daemon on TCP; Client::Connect alone looks at it
   const CudaDriver* driver = nullptr;  // null: the machine's; tests give their own
 };
 

@@ -7,9 +7,12 @@ BUILD_PACKAGES=(
   g++ cmake ninja-build ccache mold pkg-config python3
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
   nlohmann-json3-dev libspdlog-dev libcli11-dev libzstd-dev libssl-dev libsqlite3-dev
+  prometheus-cpp-dev libcpp-httplib-dev
 )
 # libamdhip64-5 is hipRTC (80 MB installed): kernels are compiled for AMD GPUs too.
-TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev libboost-context-dev libamdhip64-5 patchelf)
+TEST_PACKAGES=(
+  libgtest-dev libgmock-dev libbenchmark-dev libboost-context-dev libamdhip64-5 patchelf python3-yaml
+)
 LINT_PACKAGES=(clang-format clang-tidy shellcheck git)
 BUNDLE_PACKAGES=(patchelf)
 WHEEL_PACKAGES=(python3-pip)

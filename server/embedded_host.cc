@@ -1,18 +1,20 @@
 #include "server/embedded_host.h"
 
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/impl/service_type.h>
+#include <prometheus/registry.h>
 
 #include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "schedules/catalog.h"
-#include "server/grpc/endpoints.h"
-#include "server/grpc/services.h"
+#include "server/grpc/servers.h"
 #include "server/logging/log.h"
+#include "server/monitoring/http_server.h"
+#include "server/monitoring/metrics_text.h"
+#include "server/monitoring/snapshot.h"
+#include "server/monitoring/status_page.h"
 #include "server/serving/executor.h"
+#include "server/serving/gpu_health.h"
 #include "server/serving/machines.h"
 #include "server/serving/serving.h"
 #include "server/serving/tune_registry.h"
@@ -68,7 +70,9 @@ struct EmbeddedHost::Parts {
         quick("short requests", kQuickThreads, kQuickQueue),
         tuner("tuning", config.tuning_concurrent, static_cast<size_t>(config.tuning_queue)),
         tunes(machines, tuner),
-        serving{config, catalog, publishing, *cache, compiler, machines, quick, tuner, tunes, watches} {}
+        calls(registry),
+        serving{config, catalog, publishing, *cache, compiler, machines, quick, tuner, tunes, watches, calls},
+        snapshots(serving, calls, [this] { return GpuStates(); }) {}
 
   std::vector<std::unique_ptr<WorkerDevice>> MakeDevices() const {
     std::vector<std::unique_ptr<WorkerDevice>> made;
@@ -83,6 +87,17 @@ struct EmbeddedHost::Parts {
     return pointers;
   }
 
+  std::vector<GpuState> GpuStates() const {
+    const std::vector<Machines::Known> known = machines.KnownGpus();
+    std::vector<GpuState> states;
+    for (size_t i = 0; i < known.size(); ++i) {
+      const absl::Status in_service = devices[i]->InService();
+      states.push_back({config.gpus[i], known[i].model, known[i].driver, health->Serving(i),
+                        std::string((in_service.ok() ? known[i].status : in_service).message()), devices[i]->deaths()});
+    }
+    return states;
+  }
+
   const Config config;
   const ScheduleCatalog catalog;
   const std::unique_ptr<SqliteKernelStore> cache;
@@ -94,10 +109,13 @@ struct EmbeddedHost::Parts {
   Executor quick;
   Executor tuner;
   TuneRegistry tunes;
+  prometheus::Registry registry;
+  CallMetrics calls;
   const Serving serving;
-  std::vector<std::unique_ptr<grpc::Service>> services;
-  Endpoints endpoints;
-  std::unique_ptr<grpc::Server> server;
+  SnapshotTaker snapshots;
+  std::unique_ptr<Servers> servers;
+  std::unique_ptr<GpuHealth> health;
+  std::unique_ptr<HttpServer> http;
   std::once_flag shut_down;
 };
 
@@ -111,30 +129,35 @@ absl::StatusOr<std::unique_ptr<EmbeddedHost>> EmbeddedHost::Start(const Config& 
   auto parts = std::make_unique<Parts>(config, *std::move(store));
   Parts& p = *parts;
 
-  // A health service answers for each of ours by name, and for each GPU.
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::ServerBuilder builder;
-  for (const auto make : {&MakeKernelCacheService, &MakeTunerService, &MakeCacheAdminService}) {
-    p.services.push_back(make(p.serving));
-    builder.RegisterService(p.services.back().get());
-  }
-  absl::StatusOr<Endpoints> endpoints = Endpoints::Prepare(p.config, builder);
-  if (!endpoints.ok()) return endpoints.status();
-  p.endpoints = *std::move(endpoints);
-  absl::StatusOr<std::unique_ptr<grpc::Server>> server = p.endpoints.Listen(builder);
-  if (!server.ok()) return server.status();
-  p.server = *std::move(server);
-
-  grpc::HealthCheckServiceInterface* health = p.server->GetHealthCheckService();
+  absl::StatusOr<std::unique_ptr<Servers>> servers = Servers::Make(p.serving);
+  if (!servers.ok()) return servers.status();
+  p.servers = *std::move(servers);
   for (const char* name : {"ladder.tune.v1.KernelCache", "ladder.tune.v1.Tuner", "ladder.tune.v1.CacheAdmin"}) {
-    health->SetServingStatus(name, true);
+    p.servers->SetHealth(name, true);
   }
-  for (const int gpu : p.config.gpus) health->SetServingStatus(absl::StrCat("gpu:", gpu), false);
-  p.machines.OnDiscovered([&p, health](size_t index, bool usable) {
-    health->SetServingStatus(absl::StrCat("gpu:", p.config.gpus[index]), usable);
-  });
+  const auto name = [&p](size_t gpu) { return absl::StrCat("gpu:", p.config.gpus[gpu]); };
+  const auto in_service = [&p](size_t gpu) { return p.devices[gpu]->InService(); };
+  for (size_t gpu = 0; gpu < p.devices.size(); ++gpu) p.servers->SetHealth(name(gpu), false);
+  p.health =
+      std::make_unique<GpuHealth>(p.devices.size(), in_service, [&p, name, in_service](size_t gpu, bool serving) {
+        p.servers->SetHealth(name(gpu), serving);
+        const absl::Status status = in_service(gpu);
+        if (serving) LogInfo(name(gpu), ": in service");
+        if (!status.ok()) LogWarning(name(gpu), ": ", status.message());
+      });
+  p.machines.SetInService(in_service);
+  p.machines.OnDiscovered([&p](size_t gpu, bool usable) { p.health->SetUsable(gpu, usable); });
+  if (!p.config.http_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> http =
+        HttpServer::Start(p.config.http_listen, {[&p] { return StatusPage(p.snapshots.Take()); },
+                                                 [&p] { return MetricsText(p.registry, p.snapshots.Take()); }});
+    if (!http.ok()) return http.status();
+    p.http = *std::move(http);
+  }
+  // Last: a caller must find everything in its place.
+  if (absl::Status status = p.servers->Listen(); !status.ok()) return status;
   LogInfo("cache ", p.cache->path(), " opened, generation ", p.cache->Generation());
-  for (const std::string& address : p.endpoints.addresses()) LogInfo("serving on ", address);
+  for (const std::string& address : p.servers->addresses()) LogInfo("serving on ", address);
   return std::unique_ptr<EmbeddedHost>(new EmbeddedHost(std::move(parts)));
 }
 
@@ -142,13 +165,11 @@ EmbeddedHost::EmbeddedHost(std::unique_ptr<Parts> parts) : parts_(std::move(part
 
 EmbeddedHost::~EmbeddedHost() { Shutdown(absl::ZeroDuration()); }
 
-std::shared_ptr<grpc::Channel> EmbeddedHost::InProcessChannel() {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);  // our own process
-  return parts_->server->InProcessChannel(arguments);
-}
+std::shared_ptr<grpc::Channel> EmbeddedHost::InProcessChannel() { return parts_->servers->InProcessChannel(); }
 
-const std::vector<std::string>& EmbeddedHost::addresses() const { return parts_->endpoints.addresses(); }
+const std::vector<std::string>& EmbeddedHost::addresses() const { return parts_->servers->addresses(); }
+
+std::string EmbeddedHost::http_address() const { return parts_->http == nullptr ? "" : parts_->http->address(); }
 
 void EmbeddedHost::WarmUp() {
   const absl::Status submitted = parts_->quick.Submit([parts = parts_.get()] {
@@ -163,7 +184,7 @@ void EmbeddedHost::WarmUp() {
 void EmbeddedHost::Shutdown(absl::Duration grace) {
   std::call_once(parts_->shut_down, [this, grace] {
     Parts& p = *parts_;
-    p.server->GetHealthCheckService()->SetServingStatus(false);
+    p.servers->EndHealth();
     p.tunes.Close();
     if (!p.tunes.WaitIdle(absl::Now() + grace)) {
       LogInfo("cancelling tunes that still run");
@@ -175,11 +196,12 @@ void EmbeddedHost::Shutdown(absl::Duration grace) {
     for (const auto& device : p.devices) device->Stop();
     p.tunes.WaitIdle(absl::InfiniteFuture());
     p.watches.Close();
-    p.server->Shutdown(absl::ToChronoTime(absl::Now() + kCallPause));
+    p.servers->Shutdown(absl::Now() + kCallPause);
     p.quick.Stop();
     p.tuner.Stop();
-    p.server.reset();
-    p.endpoints.Remove();
+    p.http.reset();
+    p.health.reset();  // what it reports goes to the servers
+    p.servers.reset();
     if (absl::Status status = p.cache->FlushUses(); !status.ok()) LogWarning("cache: ", status.message());
     LogInfo("shut down");
   });

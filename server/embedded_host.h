@@ -34,6 +34,8 @@ class EmbeddedHost {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   // Addresses being served, as a client would dial them.
   const std::vector<std::string>& addresses() const;
+  // "127.0.0.1:9188" where config.http_listen asks for the pages; empty without.
+  std::string http_address() const;
 
   // Learns the machine (GPU, compiler) in the background, so that the first request doesn't wait for it.
   void WarmUp();

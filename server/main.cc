@@ -1,4 +1,6 @@
 // ladderd: the composition root of the daemon.
+#include <google/protobuf/stubs/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
@@ -61,6 +63,9 @@ int Serve(const ladder::Config& config) {
   absl::StatusOr<std::unique_ptr<ladder::EmbeddedHost>> host = ladder::EmbeddedHost::Start(config);
   if (!host.ok()) return Fail(kExitUnavailable, std::string(host.status().message()));
   for (const std::string& address : (*host)->addresses()) std::printf("ladderd serves on %s\n", address.c_str());
+  if (const std::string address = (*host)->http_address(); !address.empty()) {
+    std::printf("ladderd shows http://%s/statusz\n", address.c_str());
+  }
   std::fflush(stdout);
   (*host)->WarmUp();
   while (!WaitForSignal(3600)) {
@@ -129,8 +134,13 @@ int main(int argc, char** argv) {
   if (config->listen.empty() && config->tcp_listen.empty()) {
     return Fail(kExitUsage, "listen: name a socket to serve on");
   }
-  if (absl::Status status = ladder::InitLogging(config->log_level, config->log_file); !status.ok()) {
+  if (absl::Status status = ladder::InitLogging(config->log_level, config->log_file, config->log_format);
+      !status.ok()) {
     return Fail(kExitUsage, std::string(status.message()));
   }
+  // What protobuf thinks of callers' bytes: they hear of it themselves.
+  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+    ladder::LogLine(ladder::LogLevel::kDebug, message);
+  });
   return Serve(*config);
 }

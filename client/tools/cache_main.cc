@@ -4,7 +4,9 @@
 
 #include "client/tools/cache_commands.h"
 #include "client/tools/connection.h"
+#include "client/tools/connection_flags.h"
 #include "client/tools/exit_status.h"
+#include "client/tools/health.h"
 #include "client/tools/operator_input.h"
 
 namespace ladder::tools {
@@ -15,7 +17,7 @@ constexpr char kProgram[] = "ladder-cache";
 struct Flags {
   ConnectionOptions connection;
   bool json = false, trace = false, dry_run = false, allow_unsigned = false, remove = false;
-  std::string file, trusted_key, m = "1,16,64,256,4096";
+  std::string file, trusted_key, health, m = "1,16,64,256,4096";
   std::vector<std::string> keys;
   int64_t group = 0;
   CLI::Option* has_group = nullptr;
@@ -61,6 +63,7 @@ void AddCommands(CLI::App& app, Flags& flags) {
   app.fallthrough();
   app.add_option("--server", flags.connection.server, "A daemon's address (unix:/path or host:port)");
   app.add_option("--cache", flags.connection.cache, "The cache's folder (default: ladder in the user's cache folder)");
+  AddTlsFlags(app, flags.connection.tls);
   app.add_flag("--json", flags.json, "Print JSON");
   app.set_version_flag("--version", LADDER_VERSION);
   app.footer(kExitStatusHelp);
@@ -84,6 +87,8 @@ void AddCommands(CLI::App& app, Flags& flags) {
   CLI::App* trust = app.add_subcommand("trust", "Trust a key's exports (hex or PEM; `stats` prints a cache's own)");
   trust->add_option("key", flags.trusted_key, "The public key")->required();
   trust->add_flag("--remove", flags.remove, "Trust it no longer");
+  CLI::App* health = app.add_subcommand("health", "Exit 0 if the service, or a part of it, is serving; for probes");
+  health->add_option("part", flags.health, "gpu:0 or ladder.tune.v1.KernelCache, for example (default: the whole)");
   app.add_subcommand("quarantine", "What was found damaged and set aside");
 }
 
@@ -98,6 +103,7 @@ absl::Status Run(const CLI::App& app, Flags& flags) {
   const absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(flags.connection);
   if (!connection.ok()) return connection.status();
   for (const std::string& note : (*connection)->notes()) std::cerr << kProgram << ": " << note << "\n";
+  if (command == "health") return CheckHealth((*connection)->channel(), flags.health);
   CacheCommands commands((*connection)->channel(), flags.json);
   if (command == "list") return commands.List(flags.trace);
   if (command == "explain") {

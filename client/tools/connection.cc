@@ -55,7 +55,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
       return absl::InvalidArgumentError(
           "--cache: the cache belongs to the daemon that --server names; give one of the two");
     }
-    absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = client::Dial(options.server, std::chrono::seconds(5));
+    absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+        client::Dial(options.server, std::chrono::seconds(5), options.tls);
+    if (absl::IsInvalidArgument(channel.status())) return channel.status();
     if (!channel.ok()) {
       return absl::UnavailableError(absl::StrCat("--server: no service answers at ", options.server,
                                                  "; start ladderd, or leave --server out to work on the local cache"));

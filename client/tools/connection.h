@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/tls.h"
 
 namespace grpc {
 class Channel;
@@ -18,8 +19,9 @@ class EmbeddedHost;
 namespace ladder::tools {
 
 struct ConnectionOptions {
-  std::string server;  // an address; empty: a service in this process
-  std::string cache;   // its folder; empty: the user's. Not with `server`.
+  std::string server;    // an address; empty: a service in this process
+  client::TlsFiles tls;  // for a server on TCP
+  std::string cache;     // its folder; empty: the user's. Not with `server`.
 };
 
 class Connection {

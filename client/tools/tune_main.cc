@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/tools/connection.h"
+#include "client/tools/connection_flags.h"
 #include "client/tools/exit_status.h"
 #include "client/tools/operator_input.h"
 #include "client/tools/roofline.h"
@@ -53,6 +54,7 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--n", flags.n, "Rows of W, columns of Y")->capture_default_str();
   app.add_option("--k", flags.k, "Columns of X and W")->capture_default_str();
   app.add_option("--ops", flags.ops, "Operators from a JSON file: a list of objects with the keys above");
+  AddTlsFlags(app, flags.connection.tls);
   app.add_option("--server", flags.connection.server,
                  "Ask this daemon (unix:/path or host:port), not a service in here");
   app.add_option("--cache", flags.connection.cache, "The cache's folder (default: ladder in the user's cache folder)");

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 
@@ -185,11 +186,14 @@ absl::StatusOr<Target> Target::Parse(absl::string_view text) {
       return Bad(text, absl::StrCat(field.name, " must be a positive number"));
     }
     field.set(target.limits, value);
+    // Most are narrower than what was read.
+    if (field.get(target.limits) != value) return Bad(text, absl::StrCat(field.name, " is too large"));
   }
   for (const RealField& field : kRealFields) {
     const std::vector<absl::string_view> pair = absl::StrSplit(pieces[at++], absl::MaxSplits('=', 1));
     double value = 0;
-    if (pair.size() != 2 || pair[0] != field.name || !absl::SimpleAtod(pair[1], &value) || !(value >= 0)) {
+    if (pair.size() != 2 || pair[0] != field.name || !absl::SimpleAtod(pair[1], &value) || !(value >= 0) ||
+        !std::isfinite(value)) {
       return Bad(text, absl::StrCat(field.name, " must be a number"));
     }
     target.limits.*field.member = value;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "absl/strings/match.h"
@@ -72,21 +73,40 @@ absl::Status ReadAll(const json& document, Config& config) {
   return ValidateConfig(config);
 }
 
+// The host of "host:port"; nothing if it isn't that.
+std::optional<std::string> HostOf(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = -1;
+  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 ||
+      port > 65535) {
+    return std::nullopt;
+  }
+  return address.substr(0, colon);
+}
+
+// It asks nobody who he is.
+absl::Status ValidateHttp(const Config& config) {
+  if (config.http_listen.empty()) return absl::OkStatus();
+  const std::optional<std::string> host = HostOf(config.http_listen);
+  if (host == "127.0.0.1" || host == "[::1]" || host == "localhost") return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "http_listen: expected 127.0.0.1:PORT, [::1]:PORT or localhost:PORT, got \"", config.http_listen, "\""));
+}
+
+// TCP is open to other machines: never without encryption, never without knowing who calls.
 absl::Status ValidateTcp(const Config& config) {
   if (config.tcp_listen.empty()) return absl::OkStatus();
-  if (!config.insecure_tcp_loopback_only) {
+  if (!HostOf(config.tcp_listen).has_value()) {
     return absl::InvalidArgumentError(
-        "tcp_listen: TCP has neither encryption nor passwords here; set insecure_tcp_loopback_only to true to serve "
-        "every "
-        "user of this machine on a loopback address, or leave tcp_listen empty");
+        absl::StrCat("tcp_listen: expected HOST:PORT or [ADDRESS]:PORT, got \"", config.tcp_listen, "\""));
   }
-  const size_t colon = config.tcp_listen.rfind(':');
-  const std::string host = config.tcp_listen.substr(0, colon);
-  int port = -1;
-  if (colon == std::string::npos || !absl::SimpleAtoi(config.tcp_listen.substr(colon + 1), &port) || port < 0 ||
-      port > 65535 || (host != "127.0.0.1" && host != "[::1]" && host != "localhost")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "tcp_listen: expected 127.0.0.1:PORT, [::1]:PORT or localhost:PORT, got \"", config.tcp_listen, "\""));
+  if (config.tls_certificate.empty() || config.tls_key.empty()) {
+    return absl::InvalidArgumentError("tcp_listen: TCP is served with TLS only; set tls.certificate and tls.key");
+  }
+  if (config.tls_client_ca.empty() && config.token_file.empty()) {
+    return absl::InvalidArgumentError(
+        "tcp_listen: say how callers show who they are; set tls.client_ca (certificates) or access.token_file (bearer "
+        "tokens)");
   }
   return absl::OkStatus();
 }
@@ -119,6 +139,11 @@ absl::Status ValidateConfig(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("log.level: expected one of ", absl::StrJoin(kLevels, ", "), ", got \"", config.log_level, "\""));
   }
+  if (config.log_format != "text" && config.log_format != "json") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log.format: expected text or json, got \"", config.log_format, "\""));
+  }
+  if (absl::Status status = ValidateHttp(config); !status.ok()) return status;
   return ValidateTcp(config);
 }
 

@@ -14,10 +14,20 @@ namespace ladder {
 
 struct Config {
   std::string listen;      // "unix:///path"; empty: no socket (in-process use)
-  std::string tcp_listen;  // "127.0.0.1:port"; empty: none
-  bool insecure_tcp_loopback_only = false;
-  bool reflection = true;  // on the Unix socket; never while tcp_listen is set
+  std::string tcp_listen;  // "host:port", with TLS; empty: none
+  bool reflection = true;  // on the Unix socket, never on TCP
   absl::Duration drain_grace = absl::Seconds(10);
+
+  // TLS of tcp_listen: files in PEM. With client_ca, callers may show certificates.
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string tls_client_ca;
+
+  std::string http_listen;  // "127.0.0.1:port" for /statusz and /metrics; empty: none
+
+  // Rules that give callers a role (server/access/access_policy.h).
+  std::vector<std::string> readers, tuners, admins;
+  std::string token_file;
 
   std::string cache_path;  // a folder
   int64_t cache_limit_bytes = int64_t{20} << 30;
@@ -41,7 +51,8 @@ struct Config {
   int tuning_queue = 64;
 
   std::string log_level = "info";
-  std::string log_file;  // empty: stderr
+  std::string log_file;             // empty: stderr
+  std::string log_format = "text";  // or "json"
 };
 
 // The defaults, with the caller's own folders filled in ($XDG_RUNTIME_DIR, $XDG_CACHE_HOME, $HOME).

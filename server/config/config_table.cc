@@ -122,20 +122,41 @@ ConfigKey List(std::string name, std::vector<T> Config::*field, std::string form
 
 std::vector<ConfigKey> MakeKeys() {
   std::vector<ConfigKey> keys;
-  keys.push_back(
-      Text("listen", &Config::listen,
-           "Unix socket to serve on, as \"unix:///path\". It gets mode 0660 in a folder of mode 0750; members "
-           "of its group may use the service."));
+  keys.push_back(Text(
+      "listen", &Config::listen,
+      "Unix socket to serve on, as \"unix:///path\". It gets mode 0660 in a folder of mode 0750; what a caller may "
+      "do goes by the user and the groups that the kernel tells of it (access.*)."));
   keys.push_back(Text("tcp_listen", &Config::tcp_listen,
-                      "Address like \"127.0.0.1:7171\" to serve on as well, without encryption or passwords. Needs "
-                      "insecure_tcp_loopback_only."));
-  keys.push_back(Flag("insecure_tcp_loopback_only", &Config::insecure_tcp_loopback_only,
-                      "Says that every user of this machine may use the service over tcp_listen, which must then be a "
-                      "loopback address."));
+                      "Address like \"0.0.0.0:7171\" or \"[::]:7171\" to serve on as well, with TLS. Needs "
+                      "tls.certificate, tls.key, and tls.client_ca or access.token_file or both."));
+  keys.push_back(Text("http_listen", &Config::http_listen,
+                      "Loopback address like \"127.0.0.1:9188\" to show /statusz (a page for people) and /metrics (for "
+                      "Prometheus) on; every user of this machine can read them. Empty means none."));
   keys.push_back(Flag("reflection", &Config::reflection,
-                      "Offers gRPC reflection (for grpcurl) on the Unix socket; off while tcp_listen is set."));
+                      "Offers gRPC reflection (for grpcurl) to callers with a role on the Unix socket; never on TCP."));
   keys.push_back(Time("drain_grace", &Config::drain_grace,
                       "How long running tunes may go on after SIGTERM before they are cancelled."));
+  keys.push_back(Text("tls.certificate", &Config::tls_certificate,
+                      "Certificate (chain) of the service for tcp_listen, a file in PEM, read at the start."));
+  keys.push_back(Text("tls.key", &Config::tls_key, "Its private key, a file in PEM."));
+  keys.push_back(
+      Text("tls.client_ca", &Config::tls_client_ca,
+           "Certificates (PEM) of those who sign callers' certificates. Set, a caller without a certificate is "
+           "turned away unless access.token_file is set as well."));
+  const std::string rules = "a list of local, user:NAME, uid:NUMBER, group:NAME, gid:NUMBER and certificate:NAME";
+  keys.push_back(List<std::string>(
+      "access.readers", &Config::readers, rules,
+      "Who may look up, read kernels, watch, plan, and see what the service does. local is everyone who may open the "
+      "Unix socket; NAME of a certificate is its common name or an alternative name. Nobody is a reader by default."));
+  keys.push_back(List<std::string>(
+      "access.tuners", &Config::tuners, rules,
+      "Who may do that and tune, also by a look-up's on_miss, cancel tunes and report failures. Nobody by default."));
+  keys.push_back(List<std::string>(
+      "access.admins", &Config::admins, rules,
+      "Who may do that and export, import, evict, verify and trust keys. root and the service's own user always are."));
+  keys.push_back(Text("access.token_file", &Config::token_file,
+                      "File of bearer tokens for tcp_listen, one a line: \"ROLE NAME SHA256\", the last in hex, as "
+                      "`printf %s TOKEN | sha256sum` prints it."));
   keys.push_back(
       Text("cache.path", &Config::cache_path, "Folder of the cache, on a local file system, one per daemon."));
   keys.push_back(Size("cache.limit_bytes", &Config::cache_limit_bytes, int64_t{1} << 20,
@@ -172,6 +193,7 @@ std::vector<ConfigKey> MakeKeys() {
                        "Tunes waiting beyond that; more are refused with a time to retry."));
   keys.push_back(Text("log.level", &Config::log_level, "trace, debug, info, warning, error, critical or off."));
   keys.push_back(Text("log.file", &Config::log_file, "File to append the log to; empty means standard error."));
+  keys.push_back(Text("log.format", &Config::log_format, "text, or json for one object a line."));
   return keys;
 }
 

@@ -26,8 +26,10 @@ constexpr size_t kChunkBytes = size_t{1} << 20;
 
 class CacheAdminService final : public pb::CacheAdmin::CallbackService {
  public:
-  explicit CacheAdminService(const Serving& serving)
-      : serving_(serving), folder_(std::filesystem::path(serving.cache.path()).parent_path().string()) {}
+  CacheAdminService(const Serving& serving, const CallerAccess& access)
+      : serving_(serving),
+        access_(access),
+        folder_(std::filesystem::path(serving.cache.path()).parent_path().string()) {}
 
   grpc::ServerWriteReactor<pb::TuningRecord>* List(grpc::CallbackServerContext* context,
                                                    const pb::ListRequest* request) override {
@@ -46,6 +48,8 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
           }
           return std::nullopt;
         });
+    *listed = access_.Check(*context, "CacheAdmin/List");
+    if (!listed->ok()) return writer->Start();
     const absl::Status submitted = serving_.quick.Submit([this, keys, listed, writer] {
       *listed = serving_.cache.ForEach([&](const TuningRecord& record) {
         keys->push_back(record.key.digest);
@@ -60,6 +64,8 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
   grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context, const pb::ExplainRequest* request,
                                     pb::ExplainResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "CacheAdmin/Explain"); !status.ok())
+      return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, request, response] {
       absl::StatusOr<pb::ExplainResponse> explained = ladder::Explain(serving_, *request);
       if (!explained.ok()) return explained.status();
@@ -70,6 +76,7 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
   grpc::ServerUnaryReactor* Stats(grpc::CallbackServerContext* context, const pb::StatsRequest*,
                                   pb::StatsResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "CacheAdmin/Stats"); !status.ok()) return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, response]() -> absl::Status {
       absl::StatusOr<StoreStats> stats = serving_.cache.Stats();
       if (!stats.ok()) return stats.status();
@@ -99,7 +106,7 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
   grpc::ServerWriteReactor<pb::ExportChunk>* Export(grpc::CallbackServerContext* context,
                                                     const pb::ExportRequest* request) override {
     // Written to a file first: a slow reader must not hold a thread.
-    auto spool = std::make_shared<absl::StatusOr<std::unique_ptr<SpoolFile>>>(SpoolFile::Make(folder_));
+    auto spool = std::make_shared<absl::StatusOr<std::unique_ptr<SpoolFile>>>(MakeSpool(*context, "CacheAdmin/Export"));
     using Next = absl::StatusOr<std::optional<pb::ExportChunk>>;
     auto* writer = new PullWriter<pb::ExportChunk>(context, [spool]() -> Next {
       if (!spool->ok()) return spool->status();
@@ -127,11 +134,13 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
   grpc::ServerReadReactor<pb::ImportChunk>* Import(grpc::CallbackServerContext* context,
                                                    pb::ImportResponse* response) override {
     return new ImportReader(context, response, serving_.cache, serving_.machines, serving_.watches, serving_.quick,
-                            SpoolFile::Make(folder_));
+                            MakeSpool(*context, "CacheAdmin/Import"));
   }
 
   grpc::ServerUnaryReactor* TrustKey(grpc::CallbackServerContext* context, const pb::TrustKeyRequest* request,
                                      pb::TrustKeyResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "CacheAdmin/TrustKey"); !status.ok())
+      return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, request, response]() -> absl::Status {
       const Keyring keyring(serving_.cache.path());
       const absl::Status changed =
@@ -146,6 +155,7 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
   grpc::ServerUnaryReactor* Evict(grpc::CallbackServerContext* context, const pb::EvictRequest* request,
                                   pb::EvictResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "CacheAdmin/Evict"); !status.ok()) return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, request, response]() -> absl::Status {
       if (request->down_to_bytes() < 0) {
         return absl::InvalidArgumentError(absl::StrCat("down_to_bytes: ", request->down_to_bytes(), " is negative"));
@@ -171,6 +181,8 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
   grpc::ServerUnaryReactor* Verify(grpc::CallbackServerContext* context, const pb::VerifyRequest*,
                                    pb::VerifyResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "CacheAdmin/Verify"); !status.ok())
+      return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, response]() -> absl::Status {
       absl::StatusOr<VerifyReport> report = serving_.cache.Verify();
       if (!report.ok()) return report.status();
@@ -183,6 +195,8 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
 
   grpc::ServerUnaryReactor* Quarantine(grpc::CallbackServerContext* context, const pb::QuarantineRequest*,
                                        pb::QuarantineResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "CacheAdmin/Quarantine"); !status.ok())
+      return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, response]() -> absl::Status {
       absl::StatusOr<std::vector<QuarantineEntry>> entries = serving_.cache.Quarantined();
       if (!entries.ok()) return entries.status();
@@ -197,14 +211,22 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
   }
 
  private:
+  // For a call that is allowed.
+  absl::StatusOr<std::unique_ptr<SpoolFile>> MakeSpool(const grpc::CallbackServerContext& context,
+                                                       absl::string_view call) const {
+    if (absl::Status status = access_.Check(context, call); !status.ok()) return status;
+    return SpoolFile::Make(folder_);
+  }
+
   const Serving serving_;
+  const CallerAccess access_;
   const std::string folder_;  // of the cache
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeCacheAdminService(const Serving& serving) {
-  return std::make_unique<CacheAdminService>(serving);
+std::unique_ptr<grpc::Service> MakeCacheAdminService(const Serving& serving, const CallerAccess& access) {
+  return std::make_unique<CacheAdminService>(serving, access);
 }
 
 }  // namespace ladder

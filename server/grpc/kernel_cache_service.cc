@@ -77,10 +77,13 @@ class Watcher {
 
 class KernelCacheService final : public pb::KernelCache::CallbackService {
  public:
-  explicit KernelCacheService(const Serving& serving) : serving_(serving) {}
+  KernelCacheService(const Serving& serving, const CallerAccess& access) : serving_(serving), access_(access) {}
 
   grpc::ServerUnaryReactor* Lookup(grpc::CallbackServerContext* context, const pb::LookupRequest* request,
                                    pb::LookupResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "KernelCache/Lookup"); !status.ok())
+      return Answer(context, status);
+    if (absl::Status status = CheckOnMiss(*context, *request); !status.ok()) return Answer(context, status);
     if (request->on_miss() == pb::ON_MISS_NOT_FOUND) {
       absl::StatusOr<std::optional<pb::LookupResponse>> known = LookUpKnown(serving_, *request);
       if (!known.ok()) return Answer(context, known.status());
@@ -99,9 +102,14 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
 
   grpc::ServerUnaryReactor* BatchLookup(grpc::CallbackServerContext* context, const pb::BatchLookupRequest* request,
                                         pb::BatchLookupResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "KernelCache/BatchLookup"); !status.ok())
+      return Answer(context, status);
     if (request->requests_size() > kMaxBatch) {
       return Answer(context, absl::InvalidArgumentError(absl::StrCat("requests: ", request->requests_size(),
                                                                      " look-ups in one batch; at most ", kMaxBatch)));
+    }
+    for (const pb::LookupRequest& one : request->requests()) {
+      if (absl::Status status = CheckOnMiss(*context, one); !status.ok()) return Answer(context, status);
     }
     for (int i = 0; i < request->requests_size(); ++i) {
       absl::StatusOr<std::optional<pb::LookupResponse>> known =
@@ -125,8 +133,10 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
 
   grpc::ServerWriteReactor<pb::BlobChunk>* ReadBlob(grpc::CallbackServerContext* context,
                                                     const pb::ReadBlobRequest* request) override {
+    const absl::Status allowed = access_.Check(*context, "KernelCache/ReadBlob");
     absl::StatusOr<std::string> blob =
-        IsHexDigest(request->sha256())
+        !allowed.ok() ? allowed
+        : IsHexDigest(request->sha256())
             ? serving_.store.ReadBlob(request->sha256())
             : absl::InvalidArgumentError("sha256: expected 64 hexadecimal digits in lower case");
     using Next = absl::StatusOr<std::optional<pb::BlobChunk>>;
@@ -145,6 +155,10 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
   grpc::ServerWriteReactor<pb::WatchEvent>* Watch(grpc::CallbackServerContext* context,
                                                   const pb::WatchRequest* request) override {
     auto writer = PushWriter<pb::WatchEvent>::Make(context);
+    if (absl::Status status = access_.Check(*context, "KernelCache/Watch"); !status.ok()) {
+      writer->End(status);
+      return writer.get();
+    }
     if (request->requests_size() == 0 || request->requests_size() > kMaxWatched) {
       writer->End(absl::InvalidArgumentError(absl::StrCat("requests: expected 1 to ", kMaxWatched)));
       return writer.get();
@@ -158,11 +172,15 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
 
   grpc::ServerUnaryReactor* ReportFailure(grpc::CallbackServerContext* context, const pb::ReportFailureRequest* request,
                                           pb::ReportFailureResponse*) override {
+    if (absl::Status status = access_.Check(*context, "KernelCache/ReportFailure"); !status.ok())
+      return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, request] { return Quarantine(*request); });
   }
 
   grpc::ServerUnaryReactor* GetSupport(grpc::CallbackServerContext* context, const pb::GetSupportRequest* request,
                                        pb::GetSupportResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "KernelCache/GetSupport"); !status.ok())
+      return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, request, response] {
       absl::StatusOr<Place> place = serving_.machines.Resolve(request->target());
       if (!place.ok()) return place.status();
@@ -173,6 +191,12 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
   }
 
  private:
+  // A look-up that makes what is missing costs compilers and the GPU.
+  absl::Status CheckOnMiss(const grpc::CallbackServerContext& context, const pb::LookupRequest& request) const {
+    if (request.on_miss() == pb::ON_MISS_NOT_FOUND) return absl::OkStatus();
+    return access_.Require(context, Role::kTuner, "on_miss: making what is missing");
+  }
+
   static void FillItem(absl::StatusOr<pb::LookupResponse> result, pb::BatchLookupResponse::Item& item) {
     item.set_code(static_cast<int>(result.status().code()));
     if (result.ok()) {
@@ -218,12 +242,13 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
   }
 
   const Serving serving_;
+  const CallerAccess access_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeKernelCacheService(const Serving& serving) {
-  return std::make_unique<KernelCacheService>(serving);
+std::unique_ptr<grpc::Service> MakeKernelCacheService(const Serving& serving, const CallerAccess& access) {
+  return std::make_unique<KernelCacheService>(serving, access);
 }
 
 }  // namespace ladder

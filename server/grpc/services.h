@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "server/grpc/caller_access.h"
 #include "server/serving/serving.h"
 
 namespace grpc {
@@ -12,10 +13,10 @@ class Service;
 
 namespace ladder {
 
-// `serving` outlives the service. Handlers never block a gRPC thread.
-std::unique_ptr<grpc::Service> MakeKernelCacheService(const Serving& serving);
-std::unique_ptr<grpc::Service> MakeTunerService(const Serving& serving);
-std::unique_ptr<grpc::Service> MakeCacheAdminService(const Serving& serving);
+// `serving` outlives the service. Handlers never block a gRPC thread, and do nothing that `access` doesn't allow.
+std::unique_ptr<grpc::Service> MakeKernelCacheService(const Serving& serving, const CallerAccess& access);
+std::unique_ptr<grpc::Service> MakeTunerService(const Serving& serving, const CallerAccess& access);
+std::unique_ptr<grpc::Service> MakeCacheAdminService(const Serving& serving, const CallerAccess& access);
 
 }  // namespace ladder
 

@@ -6,9 +6,11 @@
 #include "core/kernel_service.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/convert/proto_convert.h"
+#include "server/grpc/call_observer.h"
 #include "server/grpc/services.h"
 #include "server/grpc/stream_writer.h"
 #include "server/grpc/unary.h"
+#include "server/logging/log.h"
 #include "server/serving/lookup.h"
 #include "server/serving/machines.h"
 #include "server/serving/tune_registry.h"
@@ -60,14 +62,17 @@ class Pace {
 
 class TunerService final : public pb::Tuner::CallbackService {
  public:
-  explicit TunerService(const Serving& serving) : serving_(serving) {}
+  TunerService(const Serving& serving, const CallerAccess& access) : serving_(serving), access_(access) {}
 
   grpc::ServerWriteReactor<pb::TuneProgress>* Tune(grpc::CallbackServerContext* context,
                                                    const pb::TuneRequest* request) override {
     auto writer = PushWriter<pb::TuneProgress>::Make(context);
-    absl::StatusOr<TuneSpec> spec = ReadSpec(*request);
+    const absl::Status allowed = access_.Check(*context, "Tuner/Tune");
+    absl::StatusOr<TuneSpec> spec = allowed.ok() ? ReadSpec(*request) : allowed;
     absl::StatusOr<std::string> id = spec.ok() ? serving_.tunes.Start(*spec, false) : spec.status();
     if (id.ok()) {
+      LogEvent(LogLevel::kInfo, "tune wanted",
+               {{"tune", *id}, {"op", spec->op.ToString()}, {"request", RequestId(*context)}});
       Follow(*id, writer);
     } else {
       writer->End(id.status());
@@ -78,17 +83,23 @@ class TunerService final : public pb::Tuner::CallbackService {
   grpc::ServerWriteReactor<pb::TuneProgress>* WaitTune(grpc::CallbackServerContext* context,
                                                        const pb::WaitTuneRequest* request) override {
     auto writer = PushWriter<pb::TuneProgress>::Make(context);
+    if (absl::Status status = access_.Check(*context, "Tuner/WaitTune"); !status.ok()) {
+      writer->End(status);
+      return writer.get();
+    }
     Follow(request->tune_id(), writer);
     return writer.get();
   }
 
   grpc::ServerUnaryReactor* CancelTune(grpc::CallbackServerContext* context, const pb::CancelTuneRequest* request,
                                        pb::CancelTuneResponse*) override {
+    if (absl::Status status = access_.Check(*context, "Tuner/CancelTune"); !status.ok()) return Answer(context, status);
     return Answer(context, serving_.tunes.Cancel(request->tune_id()));
   }
 
   grpc::ServerUnaryReactor* ListTunes(grpc::CallbackServerContext* context, const pb::ListTunesRequest*,
                                       pb::ListTunesResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "Tuner/ListTunes"); !status.ok()) return Answer(context, status);
     for (TuneSummary& tune : serving_.tunes.Running()) {
       pb::ListTunesResponse::Entry& entry = *response->add_tunes();
       tune.latest.record = nullptr;  // a list is short
@@ -102,6 +113,7 @@ class TunerService final : public pb::Tuner::CallbackService {
 
   grpc::ServerUnaryReactor* Plan(grpc::CallbackServerContext* context, const pb::PlanRequest* request,
                                  pb::PlanResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "Tuner/Plan"); !status.ok()) return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, request, response]() -> absl::Status {
       absl::StatusOr<OperatorRequest> op = ReadOperator(request->op());
       if (!op.ok()) return op.status();
@@ -124,6 +136,7 @@ class TunerService final : public pb::Tuner::CallbackService {
 
   grpc::ServerUnaryReactor* Compare(grpc::CallbackServerContext* context, const pb::CompareRequest* request,
                                     pb::CompareResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "Tuner/Compare"); !status.ok()) return Answer(context, status);
     if (request->yardsticks_size() == 0 || request->yardsticks_size() > kMaxYardsticks) {
       return Answer(context, absl::InvalidArgumentError(absl::StrCat("yardsticks: name 1 to ", kMaxYardsticks)));
     }
@@ -132,6 +145,7 @@ class TunerService final : public pb::Tuner::CallbackService {
 
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context, const pb::DescribeRequest*,
                                      pb::DescribeResponse* response) override {
+    if (absl::Status status = access_.Check(*context, "Tuner/Describe"); !status.ok()) return Answer(context, status);
     return AnswerOn(serving_.quick, context, [this, response] {
       const Machines::Summary machine = serving_.machines.Describe();
       if (machine.target.has_value()) response->set_target(machine.target->ToString());
@@ -208,12 +222,13 @@ class TunerService final : public pb::Tuner::CallbackService {
   }
 
   const Serving serving_;
+  const CallerAccess access_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeTunerService(const Serving& serving) {
-  return std::make_unique<TunerService>(serving);
+std::unique_ptr<grpc::Service> MakeTunerService(const Serving& serving, const CallerAccess& access) {
+  return std::make_unique<TunerService>(serving, access);
 }
 
 }  // namespace ladder

@@ -7,16 +7,37 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 namespace ladder {
 namespace {
 
 // Never destroyed: threads may log until the very end.
 std::atomic<spdlog::logger*> logger = nullptr;
+std::atomic<bool> as_json = false;
+
+spdlog::level::level_enum LevelOf(LogLevel level) {
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn, spdlog::level::err};
+  return kLevels[static_cast<int>(level)];
+}
+
+std::string JsonText(const std::string& text) {
+  // What clients say need not be UTF-8.
+  return nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+}
+
+// Quoted where it would not be one word otherwise.
+std::string TextValue(const std::string& value) {
+  const bool is_word = std::none_of(value.begin(), value.end(), [](char c) {
+    return static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\';
+  });
+  return is_word ? value : JsonText(value);
+}
 
 }  // namespace
 
-absl::Status InitLogging(const std::string& level, const std::string& file) {
+absl::Status InitLogging(const std::string& level, const std::string& file, const std::string& format) {
   try {
     spdlog::sink_ptr sink;
     if (file.empty()) {
@@ -25,7 +46,9 @@ absl::Status InitLogging(const std::string& level, const std::string& file) {
       sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
     }
     auto made = std::make_unique<spdlog::logger>("ladder", sink);
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    as_json = format == "json";
+    made->set_pattern(as_json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"
+                              : "%Y-%m-%dT%H:%M:%S.%e%z %l %v");
     made->set_level(spdlog::level::from_str(level));
     made->flush_on(spdlog::level::info);
     logger = made.release();
@@ -35,16 +58,29 @@ absl::Status InitLogging(const std::string& level, const std::string& file) {
   return absl::OkStatus();
 }
 
-void LogLine(LogLevel level, const std::string& line) {
-  spdlog::logger* const to = logger;
-  if (to == nullptr) return;
-  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
-                                                          spdlog::level::warn, spdlog::level::err};
+void LogLine(LogLevel level, const std::string& line) { LogEvent(level, line, {}); }
+
+bool LogsAt(LogLevel level) {
+  const spdlog::logger* const to = logger;
+  return to != nullptr && to->should_log(LevelOf(level));
+}
+
+void LogEvent(LogLevel level, const std::string& message, const LogFields& fields) {
+  if (!LogsAt(level)) return;
+  const bool json = as_json;
+  std::string line = json ? absl::StrCat("\"message\":", JsonText(message)) : message;
+  for (const auto& [key, value] : fields) {
+    if (value.empty()) continue;
+    if (json) {
+      absl::StrAppend(&line, ",\"", key, "\":", JsonText(value));
+    } else {
+      absl::StrAppend(&line, " ", key, "=", TextValue(value));
+    }
+  }
   // One entry, one line: what clients and compilers say must not look like entries of its own.
-  std::string flat = line;
   std::replace_if(
-      flat.begin(), flat.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
-  to->log(kLevels[static_cast<int>(level)], spdlog::string_view_t(flat));
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  logger.load()->log(LevelOf(level), spdlog::string_view_t(line));
 }
 
 void FlushLog() {

@@ -4,6 +4,8 @@
 #define LADDER_SERVER_LOGGING_LOG_H_
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -12,10 +14,16 @@ namespace ladder {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// `level` as in the configuration; `file` empty: standard error. InvalidArgument if the file can't be written.
-absl::Status InitLogging(const std::string& level, const std::string& file);
+// `level` and `format` ("text" or "json", one object a line) as in the configuration; `file` empty: standard error.
+// InvalidArgument if the file can't be written.
+absl::Status InitLogging(const std::string& level, const std::string& file, const std::string& format = "text");
 // Thread-safe.
 void LogLine(LogLevel level, const std::string& line);
+// A line with fields, for machines to read; empty ones are left out. As text: `message key=value key="two words"`.
+using LogFields = std::vector<std::pair<const char*, std::string>>;
+void LogEvent(LogLevel level, const std::string& message, const LogFields& fields);
+// Whether a line of this level would be written.
+bool LogsAt(LogLevel level);
 void FlushLog();
 
 template <typename... Parts>

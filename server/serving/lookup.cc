@@ -135,6 +135,12 @@ absl::Status MakeFast(const Place& place, const OperatorRequest& op, bool with_t
   return absl::OkStatus();
 }
 
+void NoteOnMisses(const std::string& note, pb::LookupResponse& response) {
+  for (pb::LookupResult& result : *response.mutable_results()) {
+    if (result.match() != pb::MATCH_EXACT) result.set_miss_reason(absl::StrCat(result.miss_reason(), note));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<OperatorRequest> ReadOperator(const pb::OperatorDescriptor& message) {
@@ -175,6 +181,11 @@ absl::StatusOr<pb::LookupResponse> LookUpOrMake(const Serving& serving, const pb
   // A fast answer of an earlier call is tuned, too: the tune that was to follow it may have been lost in a restart.
   if (!WantsTune(*response)) return response;
   const std::vector<int64_t> missing = Missing(*response);
+  // A GPU that is out of service makes nothing; what is stored is answered all the same.
+  if (absl::Status status = serving.machines.InService(*place); !status.ok()) {
+    NoteOnMisses(absl::StrCat("; it is not being tuned: ", status.message()), *response);
+    return response;
+  }
   if (request.on_miss() == pb::ON_MISS_FAST && !missing.empty()) {
     if (absl::Status status = MakeFast(*place, *op, request.with_trace(), missing, *response); !status.ok()) {
       return status;
@@ -183,9 +194,7 @@ absl::StatusOr<pb::LookupResponse> LookUpOrMake(const Serving& serving, const pb
   absl::StatusOr<std::string> tune = serving.tunes.Start(BackgroundSpec(serving, *op, request.target()), true);
   const std::string note = tune.ok() ? absl::StrCat("; tune ", *tune, " is under way")
                                      : absl::StrCat("; it is not being tuned: ", tune.status().message());
-  for (pb::LookupResult& result : *response->mutable_results()) {
-    if (result.match() != pb::MATCH_EXACT) result.set_miss_reason(absl::StrCat(result.miss_reason(), note));
-  }
+  NoteOnMisses(note, *response);
   return response;
 }
 

@@ -80,7 +80,11 @@ void Machines::Discover() {
     const std::lock_guard lock(mutex_);
     if (discovered_ || absl::Now() < retry_at_) return;
   }
-  compiler_.Version();
+  std::string compiler = compiler_.Version();
+  {
+    const std::lock_guard lock(mutex_);
+    compiler_version_ = std::move(compiler);
+  }
   bool lasting = true;
   for (size_t i = 0; i < gpus_.size(); ++i) {
     {
@@ -155,6 +159,28 @@ absl::StatusOr<std::optional<Place>> Machines::ResolveKnown(const std::string& t
   if (!place.ok()) return place.status();
   if (!known) place->service = &lookup_;
   return *std::move(place);
+}
+
+std::vector<Machines::Known> Machines::KnownGpus() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Known> known;
+  for (const Gpu& gpu : gpus_)
+    known.push_back({gpu.target.ok() ? gpu.target->model : "", gpu.driver, gpu.target.status()});
+  return known;
+}
+
+std::string Machines::KnownCompiler() const {
+  const std::lock_guard lock(mutex_);
+  return compiler_version_;
+}
+
+absl::Status Machines::InService(const Place& place) const {
+  if (place.device == nullptr || in_service_ == nullptr) return absl::OkStatus();
+  // The list of GPUs never changes, only what is known of them.
+  for (size_t i = 0; i < gpus_.size(); ++i) {
+    if (gpus_[i].device == place.device) return in_service_(i);
+  }
+  return absl::OkStatus();
 }
 
 Machines::Summary Machines::Describe() {

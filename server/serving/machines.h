@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -41,12 +42,24 @@ class Machines {
   // Called at the end of each discovery with the GPU's index and whether it can be used.
   void OnDiscovered(std::function<void(size_t, bool)> callback);
 
+  // What tells whether a GPU is in service; set before anything is resolved. Without it, every GPU is.
+  void SetInService(std::function<absl::Status(size_t)> in_service) { in_service_ = std::move(in_service); }
+  // Whether the place's GPU may be used now: Unavailable, saying why, while it is out of service.
+  absl::Status InService(const Place& place) const;
+
   struct Summary {
     std::optional<Target> target;  // of the first GPU
     std::string driver;
     std::string no_gpu_reason;  // when there is no target
   };
   Summary Describe();
+  // What is known by now of each GPU and of the compiler; these start nothing.
+  struct Known {
+    std::string model, driver;
+    absl::Status status;
+  };
+  std::vector<Known> KnownGpus() const;
+  std::string KnownCompiler() const;
 
  private:
   struct Gpu {
@@ -66,11 +79,13 @@ class Machines {
   Compiler& compiler_;
 
   std::mutex discovery_;  // one at a time
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<Gpu> gpus_;
+  std::string compiler_version_;
   bool discovered_ = false;
   absl::Time retry_at_ = absl::InfinitePast();
   std::function<void(size_t, bool)> callback_;
+  std::function<absl::Status(size_t)> in_service_;
 };
 
 }  // namespace ladder

@@ -8,6 +8,7 @@
 
 namespace ladder {
 
+class CallMetrics;
 class Compiler;
 class Executor;
 class KernelStore;
@@ -29,6 +30,7 @@ struct Serving {
   Executor& tuner;  // answers when the GPU has had its turn
   TuneRegistry& tunes;
   WatchHub& watches;
+  CallMetrics& calls;
 };
 
 }  // namespace ladder

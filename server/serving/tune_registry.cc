@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/store/keys.h"
+#include "server/logging/log.h"
 #include "server/serving/retry.h"
 
 namespace ladder {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kRememberedTunes = 256;
 constexpr size_t kRememberedFailures = 4096;
+constexpr size_t kRememberedWinners = 20;
 
 std::string SpecDigest(const TuneSpec& spec) {
   CanonicalText text("tune 1");
@@ -131,6 +133,7 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
   for (auto bucket = tune.spec.m.rbegin(); bucket != tune.spec.m.rend(); ++bucket) {
     const int64_t m = *bucket;
     if (tune.cancel->cancelled()) return absl::CancelledError("the tune was cancelled");
+    if (absl::Status status = machines_.InService(*place); !status.ok()) return status;
     const absl::Time begin = absl::Now();
     {
       const std::lock_guard lock(tune.mutex);
@@ -167,6 +170,11 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
       update.progress.best = acquired->record.winner().candidate.ToString();
       update.progress.best_us = acquired->record.winner().measurement.median_us;
     }
+    if (!acquired->cache_hit) {
+      const std::lock_guard lock(mutex_);
+      winners_.push_front({absl::Now(), tune.spec.op.ToString(), m, update.progress.best, update.progress.best_us});
+      if (winners_.size() > kRememberedWinners) winners_.pop_back();
+    }
     update.record = std::make_shared<const TuningRecord>(std::move(acquired->record));
     Publish(tune, std::move(update));
   }
@@ -182,6 +190,7 @@ void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& st
       by_id_.erase(ended_.front());
       ended_.pop_front();
     }
+    if (ran) ++(status.ok() ? totals_.done : absl::IsCancelled(status) ? totals_.cancelled : totals_.failed);
     if (status.ok() || absl::IsCancelled(status)) {
       failures_.erase(tune->digest);
     } else if (ran) {
@@ -192,6 +201,13 @@ void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& st
           failure.pause == absl::ZeroDuration() ? absl::Minutes(1) : std::min(failure.pause * 2, absl::Hours(1));
       failure.until = absl::Now() + failure.pause;
     }
+  }
+  if (ran) {
+    LogEvent(status.ok() || absl::IsCancelled(status) ? LogLevel::kInfo : LogLevel::kWarning, "tune ended",
+             {{"tune", tune->id},
+              {"op", tune->spec.op.ToString()},
+              {"code", absl::StrCat(status.raw_code())},
+              {"message", std::string(status.message())}});
   }
   std::map<uint64_t, TuneListener> listeners;
   {
@@ -228,6 +244,16 @@ std::vector<TuneSummary> TuneRegistry::Running() const {
     summaries.push_back({tune->id, tune->spec.op.ToString(), tune->latest, static_cast<int>(tune->listeners.size())});
   }
   return summaries;
+}
+
+TuneTotals TuneRegistry::Totals() const {
+  const std::lock_guard lock(mutex_);
+  return totals_;
+}
+
+std::vector<TuneWinner> TuneRegistry::LastWinners() const {
+  const std::lock_guard lock(mutex_);
+  return {winners_.begin(), winners_.end()};
 }
 
 void TuneRegistry::Close() {

@@ -47,6 +47,20 @@ struct TuneSummary {
   int callers = 0;
 };
 
+// Tunes that ended, since the start.
+struct TuneTotals {
+  int64_t done = 0, failed = 0, cancelled = 0;
+};
+
+// What a tune found for one M bucket.
+struct TuneWinner {
+  absl::Time at;
+  std::string op_text;
+  int64_t m = 0;
+  std::string candidate;
+  double median_us = 0;  // 0: only ranked
+};
+
 // Thread-safe. Listeners are called from the tune's thread, or from Attach's for what already happened.
 class TuneRegistry {
  public:
@@ -61,6 +75,9 @@ class TuneRegistry {
   absl::StatusOr<std::function<void()>> Attach(const std::string& id, TuneListener listener);
   absl::Status Cancel(const std::string& id);
   std::vector<TuneSummary> Running() const;
+  TuneTotals Totals() const;
+  // The latest few, newest first; what was found in the cache is none.
+  std::vector<TuneWinner> LastWinners() const;
 
   // Refuses new tunes.
   void Close();
@@ -90,6 +107,8 @@ class TuneRegistry {
   std::map<std::string, std::shared_ptr<Tune>> by_id_;    // and the last ones that ended
   std::deque<std::string> ended_;                         // ids, oldest first
   std::map<std::string, Failure> failures_;               // by digest
+  TuneTotals totals_;
+  std::deque<TuneWinner> winners_;  // newest first
   uint64_t sequence_ = 0;
   bool draining_ = false;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/store/keys.h"
 #include "server/convert/proto_convert.h"
 #include "server/worker/frames.h"
@@ -37,18 +38,46 @@ absl::StatusOr<Measurement> ReadMeasurement(const tune::v1::Measurement& frame) 
 
 }  // namespace
 
-WorkerDevice::WorkerDevice(WorkerDeviceOptions options) : options_(std::move(options)) {}
+WorkerDevice::WorkerDevice(WorkerDeviceOptions options)
+    : options_(std::move(options)), deaths_(options_.deaths_limit, options_.deaths_window) {}
 
 WorkerDevice::~WorkerDevice() = default;
 
+absl::Status WorkerDevice::InService() const {
+  const absl::Time now = absl::Now();
+  const std::lock_guard lock(deaths_mutex_);
+  const std::optional<absl::Time> until = deaths_.OutUntil(now);
+  if (!until.has_value()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "this GPU is out of service for another ", absl::FormatDuration(absl::Ceil(*until - now, absl::Seconds(1))),
+      ": its worker died ", options_.deaths_limit, " times within ", absl::FormatDuration(options_.deaths_window),
+      " (the last time: ", last_death_, "); look-ups go on"));
+}
+
+int64_t WorkerDevice::deaths() const {
+  const std::lock_guard lock(deaths_mutex_);
+  return deaths_.total();
+}
+
+void WorkerDevice::CountDeath(const std::string& how) {
+  const std::lock_guard lock(deaths_mutex_);
+  deaths_.Add(absl::Now());
+  last_death_ = how;
+}
+
 absl::Status WorkerDevice::Start() {
   if (stopping_) return absl::CancelledError("the service is shutting down");
+  if (absl::Status status = InService(); !status.ok()) return status;
   if (process_ != nullptr) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<WorkerProcess>> spawned = WorkerProcess::Spawn(options_.command);
   if (!spawned.ok()) return spawned.status();
   absl::StatusOr<worker::Hello> hello = ReceiveHello(
       **spawned, options_.start_deadline, options_.sources_digest,
       [this] { return stopping_ ? absl::CancelledError("the service is shutting down") : absl::OkStatus(); });
+  // A worker of another build is no death but a mistake of the installation.
+  if (absl::IsUnavailable(hello.status()) || absl::IsDeadlineExceeded(hello.status())) {
+    CountDeath(std::string(hello.status().message()));
+  }
   if (!hello.ok()) return hello.status();
   process_ = *std::move(spawned);
   support_loaded_ = false;
@@ -73,6 +102,7 @@ absl::StatusOr<worker::DeviceReply> WorkerDevice::Exchange(const worker::DeviceJ
     status = OutcomeStatus(reply.outcome());
   }
   if (lost) process_.reset();
+  if (lost && !absl::IsCancelled(status)) CountDeath(status.ok() ? "an illegal access" : std::string(status.message()));
   if (!status.ok()) return status;
   return reply;
 }

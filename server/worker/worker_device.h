@@ -12,6 +12,7 @@
 
 #include "absl/time/time.h"
 #include "core/backend/device.h"
+#include "server/worker/death_log.h"
 #include "server/worker/worker_process.h"
 
 namespace ladder {
@@ -27,12 +28,16 @@ struct WorkerDeviceOptions {
   absl::Duration start_deadline = absl::Seconds(20);  // until the worker's first word
   int64_t resident_limit_bytes = int64_t{8} << 30;
   std::string sources_digest;
+  // So many deaths within so long put the GPU out of service for as long.
+  int deaths_limit = 5;
+  absl::Duration deaths_window = absl::Minutes(10);
 };
 
 // Thread-safe. Starts no process before the first call, and a new one with the first call after a death (with the
 // support kernels loaded again). An operation that kills the process is Internal, "the kernel killed the profile worker
 // (how)"; one that killed two is refused from then on (PermissionDenied). Target and environment are asked once and
-// remembered, so they can be told while the worker is busy or down.
+// remembered, so they can be told while the worker is busy or down. After too many deaths every operation is
+// Unavailable for a while (InService).
 class WorkerDevice final : public Device {
  public:
   explicit WorkerDevice(WorkerDeviceOptions options);
@@ -47,10 +52,16 @@ class WorkerDevice final : public Device {
   absl::StatusOr<Measurement> ProfileYardstick(const Workload& workload, absl::string_view yardstick,
                                                const ProfilePolicy& policy) override;
 
+  // Unavailable, saying since when and how long, while the GPU is out of service. Waits for no operation.
+  absl::Status InService() const;
+  // Of workers of this device, since the beginning.
+  int64_t deaths() const;
+
   // Ends what runs with Cancelled and refuses the rest, so that a shutdown doesn't wait for a kernel.
   void Stop() { stopping_ = true; }
 
  private:
+  void CountDeath(const std::string& how);
   // All REQUIRE mutex_.
   absl::Status Start();
   absl::Status Prepare();  // a process, with the support kernels loaded
@@ -66,6 +77,10 @@ class WorkerDevice final : public Device {
   std::unique_ptr<worker::DeviceJob> support_;  // loaded again in every new process
   bool support_loaded_ = false;
   std::map<std::string, int> kills_;
+
+  mutable std::mutex deaths_mutex_;
+  DeathLog deaths_;
+  std::string last_death_;
 
   std::mutex facts_mutex_;
   std::optional<Target> target_;

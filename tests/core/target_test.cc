@@ -44,6 +44,13 @@ TEST(Target, RefusesWhatItCannotRead) {
   std::string negative = text;
   negative.replace(negative.find("multiprocessors=132"), 19, "multiprocessors=-13");
   EXPECT_FALSE(Target::Parse(negative).ok());
+  // Beyond an int, whose lower half would be a plausible number or a negative one; found by fuzzing.
+  for (const char* huge : {"multiprocessors=4294967428", "multiprocessors=6553600000004"}) {
+    std::string wide = text;
+    wide.replace(wide.find("multiprocessors=132"), 19, huge);
+    EXPECT_FALSE(Target::Parse(wide).ok()) << huge;
+  }
+  EXPECT_FALSE(Target::Parse(text.substr(0, text.rfind('=') + 1) + "inf").ok());
 }
 
 TEST(Candidate, ParseInvertsToString) {

@@ -22,6 +22,12 @@ class Daemon(Home):
         report, _ = self.tune_json(*SMALL, *FEW, *TARGET)
         self.assertTrue(report["operators"][0]["rows"][0]["cache_hit"])
 
+    def test_tells_its_health(self):
+        _, address = self.start_daemon()
+        self.succeed(self.manage("--server", address, "health"))
+        self.succeed(self.manage("--server", address, "health", "ladder.tune.v1.KernelCache"))
+        self.assert_refused(self.manage("--server", address, "health", "gpu:77"), 2, "gpu:77")
+
     def test_survives_being_killed(self):
         process, address = self.start_daemon()
         self.succeed(self.tune(*SMALL, *FEW, *TARGET, "--server", address))

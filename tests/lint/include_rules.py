@@ -29,6 +29,8 @@ LIBRARIES = (
     (re.compile(r"^sqlite3\.h$"), ("server/storage/", "tests/server/")),
     (re.compile(r"^nlohmann/"), ("server/", "client/tools/", "tests/")),
     (re.compile(r"^spdlog/"), ("server/", "client/tools/", "tests/")),
+    (re.compile(r"^prometheus/"), ("server/monitoring/", "server/embedded_host.cc", "tests/")),
+    (re.compile(r"^httplib\.h$"), ("server/monitoring/", "tests/")),
     (re.compile(r"^CLI/"), ("server/", "client/tools/", "client/example/", "tests/")),
     (re.compile(r"^zstd\.h$"), ("server/storage/", "tests/server/")),
     (re.compile(r"^openssl/"), ("server/", "client/", "tests/")),

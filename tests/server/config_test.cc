@@ -32,7 +32,8 @@ TEST(Config, WhatItPrintsItReads) {
 
 TEST(Config, DocumentsEveryKeyThatItPrints) {
   const std::string docs = PrintConfigDocs();
-  for (const char* key : {"`listen`", "`tcp_listen`", "`cache.path`", "`gpu.list`", "`tuning.budget`", "`log.level`"}) {
+  for (const char* key : {"`listen`", "`tcp_listen`", "`tls.client_ca`", "`access.readers`", "`access.token_file`",
+                          "`cache.path`", "`gpu.list`", "`tuning.budget`", "`log.level`"}) {
     EXPECT_THAT(docs, HasSubstr(key));
   }
 }
@@ -66,11 +67,26 @@ TEST(Config, NamesTheKeyAndWhatItExpects) {
   EXPECT_THAT(ErrorOf(R"({"log": {"level": "loud"}})"), HasSubstr("log.level: expected one of trace"));
 }
 
-TEST(Config, TcpNeedsAnExplicitWordAndALoopbackAddress) {
-  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "127.0.0.1:7171"})"), HasSubstr("set insecure_tcp_loopback_only"));
-  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "0.0.0.0:7171", "insecure_tcp_loopback_only": true})"),
-              HasSubstr("expected 127.0.0.1:PORT"));
-  EXPECT_TRUE(ParseConfig(R"({"tcp_listen": "127.0.0.1:7171", "insecure_tcp_loopback_only": true})", "x").ok());
+TEST(Config, TcpNeedsEncryptionAndAWayToTellCallersApart) {
+  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "0.0.0.0:7171"})"), HasSubstr("set tls.certificate and tls.key"));
+  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "0.0.0.0:7171", "tls": {"certificate": "/c", "key": "/k"}})"),
+              HasSubstr("set tls.client_ca (certificates) or access.token_file"));
+  EXPECT_THAT(ErrorOf(R"({"tcp_listen": "7171", "tls": {"certificate": "/c", "key": "/k"}})"),
+              HasSubstr("tcp_listen: expected HOST:PORT"));
+  EXPECT_TRUE(
+      ParseConfig(R"({"tcp_listen": "[::]:7171", "tls": {"certificate": "/c", "key": "/k", "client_ca": "/ca"}})", "x")
+          .ok());
+  EXPECT_TRUE(ParseConfig(R"({"tcp_listen": "localhost:0", "tls": {"certificate": "/c", "key": "/k"},
+                              "access": {"token_file": "/t"}})",
+                          "x")
+                  .ok());
+}
+
+TEST(Config, PagesAreShownToThisMachineOnly) {
+  EXPECT_THAT(ErrorOf(R"({"http_listen": "0.0.0.0:9188"})"), HasSubstr("http_listen: expected 127.0.0.1:PORT"));
+  EXPECT_THAT(ErrorOf(R"({"http_listen": "127.0.0.1"})"), HasSubstr("http_listen: expected"));
+  EXPECT_TRUE(ParseConfig(R"({"http_listen": "[::1]:9188"})", "x").ok());
+  EXPECT_THAT(ErrorOf(R"({"log": {"format": "xml"}})"), HasSubstr("log.format: expected text or json"));
 }
 
 TEST(Config, RefusesSocketsThatCanNotBe) {

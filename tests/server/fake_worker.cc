@@ -88,6 +88,7 @@ class FakeDevice final : public Device {
   }
   absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary& kernel) override {
     if (!loaded_) return absl::FailedPreconditionError("the support kernels are not loaded");
+    if (const char* fault = std::getenv("LADDER_FAKE_FAULT"); fault != nullptr) Misbehave(fault);
     Misbehave(kernel.binary);
     if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("an illegal address");
     std::this_thread::sleep_for(std::chrono::milliseconds(Delay()));

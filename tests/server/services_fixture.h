@@ -2,6 +2,7 @@
 #ifndef LADDER_TESTS_SERVER_SERVICES_FIXTURE_H_
 #define LADDER_TESTS_SERVER_SERVICES_FIXTURE_H_
 
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "tests/server/host_fixture.h"
 
@@ -79,6 +81,35 @@ class ServicesTest : public ::testing::Test {
       if (found != trailers.end()) detail->ParseFromArray(found->second.data(), static_cast<int>(found->second.size()));
     }
     return status;
+  }
+
+  // Whether health comes to say so for this service within ten seconds.
+  bool WaitForHealth(const std::string& service, bool serving) {
+    for (int i = 0; i < 100; ++i) {
+      if (IsServing(host_->InProcessChannel(), service) == serving) return true;
+      absl::SleepFor(absl::Milliseconds(100));
+    }
+    return false;
+  }
+  // By the health protocol, whose messages gRPC doesn't install: a name is field 1, and status SERVING is 1 there.
+  static bool IsServing(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+    grpc::GenericStub stub(channel);
+    grpc::ClientContext context;
+    grpc::CompletionQueue queue;
+    const std::string name = std::string("\x0a") + static_cast<char>(service.size()) + service;
+    const grpc::Slice slice(name);
+    grpc::ByteBuffer request(&slice, 1);
+    const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+    call->StartCall();
+    grpc::ByteBuffer response;
+    grpc::Status status;
+    call->Finish(&response, &status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    queue.Next(&tag, &ok);
+    grpc::Slice answer;
+    return status.ok() && response.DumpToSingleSlice(&answer).ok() &&
+           std::string(answer.begin(), answer.end()) == "\x08\x01";
   }
 
   TemporaryFolder folder_;

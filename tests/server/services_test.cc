@@ -150,6 +150,37 @@ TEST_F(ServicesTest, ATuneOutlivesItsCallerAndCanBeWaitedFor) {
   EXPECT_EQ(Collect(*tuner_->WaitTune(&unknown, wait)).status.error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ServicesTest, AGpuWhoseWorkersDieGoesOutOfServiceWhileLookUpsGoOn) {
+  {
+    Start([](Config& config) { config.tuning_candidates = 16; });
+    ASSERT_TRUE(Tune(Request(256)).status.ok());
+    EXPECT_TRUE(WaitForHealth("gpu:0", true));
+    host_.reset();
+  }
+  const EnvironmentVariable fault("LADDER_FAKE_FAULT", "!segfault");
+  Start([](Config& config) { config.tuning_candidates = 16; });
+  const Tuned broken = Tune(Request(512, 64));
+  EXPECT_FALSE(broken.status.ok());
+  EXPECT_TRUE(WaitForHealth("gpu:0", false));
+  EXPECT_TRUE(WaitForHealth("ladder.tune.v1.KernelCache", true));
+  const Tuned refused = Tune(Request(1024));
+  EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(refused.status.error_message(), HasSubstr("this GPU is out of service for another "));
+
+  pb::LookupRequest request;
+  pb::LookupResponse response;
+  for (const pb::OnMiss on_miss : {pb::ON_MISS_NOT_FOUND, pb::ON_MISS_FAST, pb::ON_MISS_TUNE}) {
+    request.set_on_miss(on_miss);
+    *request.mutable_op() = Operator(256);
+    ASSERT_TRUE(Lookup(request, &response).ok());
+    EXPECT_EQ(response.results(0).match(), pb::MATCH_EXACT);
+    *request.mutable_op() = Operator(768);
+    ASSERT_TRUE(Lookup(request, &response).ok());
+    EXPECT_NE(response.results(0).match(), pb::MATCH_EXACT);
+  }
+  EXPECT_THAT(response.results(0).miss_reason(), HasSubstr("it is not being tuned: this GPU is out of service"));
+}
+
 TEST_F(ServicesTest, ATuneIsListedAndCancelled) {
   const EnvironmentVariable delay("LADDER_FAKE_DELAY_MS", "300");
   Start();

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -194,7 +196,9 @@ TEST(ProfileWorker, VerifiesAndTimes) {
 }
 
 TEST(ProfileWorker, AKernelThatKillsItTwiceIsDeniedAndTheNextOneServed) {
-  WorkerDevice device(DeviceOptions());
+  WorkerDeviceOptions options = DeviceOptions();
+  options.deaths_limit = 1000;  // of one kernel, not of a broken GPU
+  WorkerDevice device(options);
   CompiledKernel support;
   support.binary = "support";
   ASSERT_TRUE(device.LoadSupport(support).ok());
@@ -210,6 +214,45 @@ TEST(ProfileWorker, AKernelThatKillsItTwiceIsDeniedAndTheNextOneServed) {
     }
     EXPECT_TRUE(absl::IsPermissionDenied(device.Verify(SmallWorkload(), Kernel(fault)).status())) << fault;
   }
+}
+
+TEST(DeathLog, FiveInTenMinutesAreTooMany) {
+  const absl::Time begin = absl::FromUnixSeconds(1'000'000);
+  DeathLog log(5, absl::Minutes(10));
+  for (int i = 0; i < 8; ++i) log.Add(begin + i * absl::Minutes(3));  // never more than four within ten minutes
+  const absl::Time later = begin + absl::Hours(1);
+  EXPECT_EQ(log.OutUntil(begin + absl::Minutes(21)), std::nullopt);
+  for (int i = 0; i < 4; ++i) log.Add(later + i * absl::Minutes(1));
+  EXPECT_EQ(log.OutUntil(later + absl::Minutes(3)), std::nullopt);
+  log.Add(later + absl::Minutes(9));
+  EXPECT_EQ(log.OutUntil(later + absl::Minutes(9)), later + absl::Minutes(19));
+  EXPECT_EQ(log.OutUntil(later + absl::Minutes(19)), std::nullopt);
+  log.Add(later + absl::Minutes(19));  // the count starts anew
+  EXPECT_EQ(log.OutUntil(later + absl::Minutes(19)), std::nullopt);
+  EXPECT_EQ(log.total(), 14);
+}
+
+TEST(ProfileWorker, TooManyDeathsPutTheGpuOutOfServiceForAWhile) {
+  WorkerDeviceOptions options = DeviceOptions();
+  options.deaths_window = absl::Seconds(2);
+  WorkerDevice device(options);
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.GetTarget().ok());
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  ASSERT_TRUE(device.GetTarget().ok());
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(device.InService().ok());
+    EXPECT_TRUE(absl::IsInternal(device.Verify(SmallWorkload(), Kernel(absl::StrCat("!segfault", i))).status()));
+  }
+  EXPECT_EQ(device.deaths(), 5);
+  const absl::Status status = device.Verify(SmallWorkload(), Kernel("good")).status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("its worker died 5 times within 2s (the last time: "));
+  EXPECT_TRUE(Children().empty());
+  EXPECT_TRUE(device.GetTarget().ok());  // what look-ups need
+  absl::SleepFor(options.deaths_window);
+  EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
 }
 
 TEST(ProfileWorker, ADeathAmongSeveralKernelsDeniesNone) {
@@ -257,6 +300,44 @@ TEST(ProfileWorker, IsNotBelievedEverything) {
   const std::vector<KernelBinary> negative = {Kernel("!negative")};
   EXPECT_FALSE(device.Profile(SmallWorkload(), negative, {}).ok());
   EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
+}
+
+// Each fault over and over, by kernels that are all different, so that none is denied: the next one is served at once.
+TEST(ProfileWorker, RecoversFromEveryFaultWithinTwoSeconds) {
+  const int rounds = std::getenv("LADDER_LONG") != nullptr ? 500 : 5;
+  WorkerDeviceOptions options = DeviceOptions();
+  options.deaths_limit = 1'000'000;
+  options.deadline = absl::Milliseconds(1000);
+  options.resident_limit_bytes = int64_t{128} << 20;
+  WorkerDevice device(options);
+  CompiledKernel support;
+  support.binary = "support";
+  ASSERT_TRUE(device.GetTarget().ok());
+  ASSERT_TRUE(device.LoadSupport(support).ok());
+  ASSERT_TRUE(device.GetTarget().ok());
+  absl::Duration slowest = absl::ZeroDuration();
+  absl::Duration slowest_answer = absl::ZeroDuration();
+  int faults = 0;
+  for (const char* fault : {"!segfault", "!exit", "!garbage", "!oversize", "!half", "!memory", "!hang"}) {
+    // A hang takes its whole deadline.
+    const int times = std::string(fault) == "!hang" ? std::max(1, rounds / 50) : rounds;
+    for (int i = 0; i < times; ++i, ++faults) {
+      std::thread look_up([&] {
+        const absl::Time begin = absl::Now();
+        EXPECT_TRUE(device.GetTarget().ok());  // what look-ups ask of a device
+        slowest_answer = std::max(slowest_answer, absl::Now() - begin);
+      });
+      EXPECT_FALSE(device.Verify(SmallWorkload(), Kernel(absl::StrCat(fault, " ", i))).ok());
+      look_up.join();
+      const absl::Time begin = absl::Now();
+      ASSERT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok()) << fault << " " << i;
+      slowest = std::max(slowest, absl::Now() - begin);
+    }
+  }
+  std::printf("%d faults, slowest recovery %s, slowest answer to a look-up meanwhile %s\n", faults,
+              absl::FormatDuration(slowest).c_str(), absl::FormatDuration(slowest_answer).c_str());
+  EXPECT_LT(slowest, absl::Seconds(2));
+  EXPECT_EQ(device.deaths(), faults);
 }
 
 TEST(ProfileWorker, HasNoDescriptorsButItsOwn) {

@@ -1,12 +1,8 @@
-// What a store keeps when bits flip, disks fill up and processes die.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+// What a store keeps when bits flip and disks fill up.
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <string>
-#include <thread>
 
 #include "server/storage/digest.h"
 #include "tests/server/storage/failing_vfs.h"
@@ -132,6 +128,7 @@ TEST_F(StoreFaultTest, FlippedBitsAreNeverServed) {
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) std::filesystem::remove(entry.path());
     if (HasFailure()) FAIL() << "in round " << round;
   }
+  std::printf("%d damaged databases, no wrong byte served\n", rounds);
 }
 
 // Every write of an operation fails once, in turn. Nothing stored is lost, look-ups go on, and afterwards all is well.
@@ -206,55 +203,6 @@ TEST_F(StoreFaultTest, DamageOnAFullDiskIsStillAMiss) {
   EXPECT_EQ(store_->Quarantined()->size(), 1u);
   vfs.Heal();
   Close();
-}
-
-// A child stores records and says so; it is killed at some moment; what it said must be there.
-TEST_F(StoreFaultTest, WhatWasAcknowledgedSurvivesAKill) {
-  std::mt19937_64 random(5);
-  const int kills = Long() ? 1000 : 20;
-  int acknowledged = 0;
-  for (int round = 0; round < kills; ++round) {
-    int channel[2];
-    ASSERT_EQ(pipe(channel), 0);
-    const pid_t child = fork();
-    if (child == 0) {
-      close(channel[0]);
-      absl::StatusOr<std::unique_ptr<SqliteKernelStore>> store = SqliteKernelStore::Open(options_);
-      if (!store.ok()) _exit(1);
-      for (uint32_t i = 0;; ++i) {
-        const uint32_t id = static_cast<uint32_t>(round) * 100'000 + i;
-        const std::string binary = SampleBinary(id, 500 + id * 37 % 20'000);
-        if (!(*store)->Put(SampleRecord(8192, id % 50 + 1, binary), {{Sha256Hex(binary), binary}}).ok()) _exit(2);
-        if (write(channel[1], &id, sizeof(id)) != sizeof(id)) _exit(3);
-      }
-    }
-    close(channel[1]);
-    std::this_thread::sleep_for(std::chrono::microseconds(5'000 + random() % 60'000));
-    kill(child, SIGKILL);
-    int result = 0;
-    ASSERT_EQ(waitpid(child, &result, 0), child);
-    ASSERT_TRUE(WIFSIGNALED(result)) << "the child ended by itself with " << WEXITSTATUS(result);
-    std::map<uint32_t, uint32_t> last;  // by M
-    for (uint32_t id = 0; read(channel[0], &id, sizeof(id)) == sizeof(id);) {
-      last[id % 50 + 1] = id;
-      ++acknowledged;
-    }
-    close(channel[0]);
-    Open();
-    for (const auto& [m, id] : last) {
-      const absl::StatusOr<std::optional<TuningRecord>> found = store_->Find(SampleRecord(8192, m, "").key);
-      ASSERT_TRUE(found.ok() && *found) << "round " << round << " m " << m;
-      const std::string sha256 = (*found)->winner().blob_sha256;
-      // The one acknowledged last, or the next one, stored but not yet told.
-      const std::string binary = SampleBinary(id, 500 + id * 37 % 20'000);
-      const uint32_t next = id + 50;
-      EXPECT_TRUE(sha256 == Sha256Hex(binary) || sha256 == Sha256Hex(SampleBinary(next, 500 + next * 37 % 20'000)));
-      EXPECT_TRUE(store_->ReadBlob(sha256).ok());
-    }
-    EXPECT_THAT(store_->Verify()->problems, IsEmpty()) << "round " << round;
-    Close();
-  }
-  EXPECT_GT(acknowledged, kills / 2);
 }
 
 }  // namespace
