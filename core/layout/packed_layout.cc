@@ -79,9 +79,9 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
   layout.n = op.n();
   layout.k = op.k();
   layout.bits = weight.element.bits;
-  layout.placement = !weight.element.quantized()                  ? CodePlacement::kNatural
-                     : weight.element.kind == ElementKind::kTable ? CodePlacement::kTable
-                                                                  : CodePlacement::kInteger;
+  layout.placement = !weight.element.quantized() ? CodePlacement::kNatural
+                     : weight.element.tabular()  ? CodePlacement::kTable
+                                                 : CodePlacement::kInteger;
   layout.gated = op.act() == ActivationFunction::kSwiglu;
   layout.offset_binary = weight.element.kind == ElementKind::kSigned;
   if (weight.has_scale) {

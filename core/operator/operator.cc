@@ -9,7 +9,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "core/store/keys.h"
 
 namespace ladder {
 namespace {
@@ -34,21 +33,29 @@ absl::Status CheckDimension(absl::string_view field, int64_t value) {
 }
 
 // The group a descriptor without one means: what checkpoints of such types use, or the whole row where that cannot be.
-int64_t DefaultGroup(const ElementType& element, int64_t k) {
-  const int64_t usual = element.kind == ElementKind::kTable ? 64 : 128;
+int64_t DefaultGroup(const WeightType& weight, int64_t k) {
+  const int64_t usual = weight.scale == DataType::kE8M0              ? 32
+                        : weight.scale == DataType::kE4M3            ? 16
+                        : weight.element.kind == ElementKind::kTable ? 64
+                                                                     : 128;
   return k % usual == 0 ? usual : k;
 }
 
+// A weight without scales per group; zeros would be in units of them.
+absl::Status NormalizeUnscaled(const OperatorDescriptor& d) {
+  if (d.group.has_value()) return Bad("group", "weights without scales have no groups");
+  if (!d.zeros.empty() && d.zeros != "none") return Bad("zeros", "weights without scales have no zero points");
+  return absl::OkStatus();
+}
+
 absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, WeightType& w) {
-  const std::string scale = d.scale.empty() ? std::string(Name(activation)) : d.scale;
-  const absl::StatusOr<DataType> type = ParseDataType(scale);
+  w.tensor_scale = d.tensor_scale;
+  if (d.scale == "none") return NormalizeUnscaled(d);
+  const absl::StatusOr<DataType> type = ParseScaleType(d.scale.empty() ? Name(activation) : absl::string_view(d.scale));
   if (!type.ok()) return InField("scale", type.status());
-  if (*type == DataType::kF32) {
-    return absl::UnimplementedError("scale: fp32 scales are not served; nearest: fp16, bf16");
-  }
   w.has_scale = true;
   w.scale = *type;
-  w.group = d.group.value_or(DefaultGroup(w.element, d.k));
+  w.group = d.group.value_or(DefaultGroup(w, d.k));
   if (w.group == -1) w.group = d.k;
   if (w.group < 1 || w.group > d.k || d.k % w.group != 0) {
     return Bad("group", absl::StrCat("must be -1 (per channel) or divide K = ", d.k, ", and ", w.group, " does not"));
@@ -60,14 +67,19 @@ absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, We
   const absl::StatusOr<ZeroMode> zeros = ParseZeroMode(d.zeros.empty() ? "none" : d.zeros);
   if (!zeros.ok()) return InField("zeros", zeros.status());
   w.zeros = *zeros;
+  const bool numbers = w.zeros == ZeroMode::kOriginal || w.zeros == ZeroMode::kRescale;
+  if (numbers && (w.scale == DataType::kE8M0 || w.scale == DataType::kE4M3)) {
+    return Bad("zeros", absl::StrCat(Name(w.zeros), " zeros are of the scales' type, and ", Name(w.scale),
+                                     " holds no zero points; use quantized"));
+  }
   // Zeros that are numbers enter in the compute type; rounding an fp16 zero to bf16 would cost more than any product.
-  if ((w.zeros == ZeroMode::kOriginal || w.zeros == ZeroMode::kRescale) && activation == DataType::kBF16 &&
-      w.scale == DataType::kF16) {
+  if (numbers && activation == DataType::kBF16 && w.scale == DataType::kF16) {
     return absl::UnimplementedError(
         absl::StrCat("zeros: ", Name(w.zeros), " zeros of type fp16 with bf16 activations; nearest: scale bf16"));
   }
   if (w.zeros != ZeroMode::kNone && w.element.kind != ElementKind::kUnsigned) {
-    return Bad("zeros", absl::StrCat("zero points go with unsigned weights (uint4), not with ", w.element.name));
+    return Bad("zeros",
+               absl::StrCat("zero points go with unsigned weights (uint4 and the like), not with ", w.element.name));
   }
   return absl::OkStatus();
 }
@@ -79,6 +91,7 @@ absl::Status CheckPlain(const OperatorDescriptor& d, DataType activation, const 
   if (!d.zeros.empty() && d.zeros != "none") {
     return Bad("zeros", absl::StrCat(w.element.name, " weights have no zero points"));
   }
+  if (d.tensor_scale) return Bad("tensor_scale", absl::StrCat(w.element.name, " weights have no scales"));
   if (w.element.plain != activation) {
     return absl::UnimplementedError(
         absl::StrCat("w: ", w.element.name, " weights need ", w.element.name, " activations, not ", Name(activation)));
@@ -112,6 +125,41 @@ absl::Status CheckSwiglu(int64_t n, const ElementType& element) {
   return absl::OkStatus();
 }
 
+// A named type's scales, which a descriptor may repeat but not change.
+absl::Status ExpandNamedType(const NamedType& type, OperatorDescriptor& d) {
+  if (!d.scale.empty() && d.scale != Name(type.scale)) {
+    return Bad("scale", absl::StrCat(type.name, " has ", Name(type.scale), " scales, not ", d.scale,
+                                     "; or use w = ", type.element));
+  }
+  if (d.group.has_value() && *d.group != type.group) {
+    return Bad("group", absl::StrCat(type.name, " has groups of ", type.group, ", not ", *d.group,
+                                     "; or use w = ", type.element));
+  }
+  d.w = std::string(type.element);
+  d.scale = std::string(Name(type.scale));
+  d.group = type.group;
+  d.tensor_scale = d.tensor_scale || type.tensor_scale;
+  return absl::OkStatus();
+}
+
+// The descriptor's element; a named type is written out in `d`.
+absl::StatusOr<ElementType> NormalizeElement(OperatorDescriptor& d) {
+  if (d.element.has_value()) {
+    absl::StatusOr<ElementType> element = Define(*d.element);
+    if (!element.ok())
+      return absl::Status(element.status().code(), absl::StrCat("element.", element.status().message()));
+    return element;
+  }
+  if (const std::optional<NamedType> named = FindNamedType(d.w); named.has_value()) {
+    if (absl::Status status = ExpandNamedType(*named, d); !status.ok()) return status;
+  }
+  absl::StatusOr<ElementType> element = ParseElementType(d.w);
+  if (element.ok()) return element;
+  std::string names;
+  for (const NamedType& type : NamedTypes()) absl::StrAppend(&names, ", ", type.name);
+  return absl::InvalidArgumentError(absl::StrCat("w: ", element.status().message(), names));
+}
+
 }  // namespace
 
 absl::string_view Name(ActivationFunction act) {
@@ -130,7 +178,8 @@ absl::string_view Name(ActivationFunction act) {
   return "?";
 }
 
-absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
+absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descriptor) {
+  OperatorDescriptor d = descriptor;
   if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));
   NormalizedOperator op;
   const absl::StatusOr<DataType> activation = ParseDataType(d.a);
@@ -139,8 +188,8 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
     return absl::UnimplementedError("a: fp32 activations are not served; nearest: fp16, bf16");
   }
   op.activation_ = *activation;
-  absl::StatusOr<ElementType> element = ParseElementType(d.w);
-  if (!element.ok()) return InField("w", element.status());
+  absl::StatusOr<ElementType> element = NormalizeElement(d);
+  if (!element.ok()) return element.status();
   op.weight_.element = *std::move(element);
   if (absl::Status s = CheckDimension("n", d.n); !s.ok()) return s;
   if (absl::Status s = CheckDimension("k", d.k); !s.ok()) return s;
@@ -165,18 +214,13 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& d) {
 }
 
 std::string NormalizedOperator::ToString() const {
-  std::string weight = weight_.element.name;
-  if (weight_.element.kind == ElementKind::kTable) {
-    std::string bytes(weight_.element.table.size() * sizeof(float), '\0');
-    for (size_t i = 0; i < weight_.element.table.size(); i++) {
-      StoreElement(DataType::kF32, bytes.data(), static_cast<int64_t>(i), weight_.element.table[i]);
-    }
-    absl::StrAppend(&weight, "#", Sha256Hex(bytes).substr(0, 16));
-  }
-  std::string text = absl::StrCat("matmul a=", Name(activation_), " w=", weight);
+  std::string text = absl::StrCat("matmul a=", Name(activation_), " w=", weight_.element.CanonicalName());
   if (weight_.has_scale) {
     absl::StrAppend(&text, " scale=", Name(weight_.scale), " group=", weight_.group, " zeros=", Name(weight_.zeros));
+  } else if (weight_.element.quantized()) {
+    text += " scale=none";
   }
+  if (weight_.tensor_scale) text += " tensor_scale=1";
   absl::StrAppend(&text, " out=", Name(out_), " bias=", bias_ ? 1 : 0);
   if (act_ != ActivationFunction::kNone) absl::StrAppend(&text, " act=", Name(act_));
   if (output_scale_) text += " output_scale=1";
@@ -188,6 +232,11 @@ OperatorDescriptor NormalizedOperator::ToDescriptor() const {
   OperatorDescriptor d;
   d.a = std::string(Name(activation_));
   d.w = weight_.element.name;
+  if (!ParseElementType(d.w).ok()) {
+    d.element = ElementDefinition{.bits = weight_.element.bits, .table = weight_.element.table};
+  }
+  d.tensor_scale = weight_.tensor_scale;
+  if (weight_.element.quantized() && !weight_.has_scale) d.scale = "none";
   if (weight_.has_scale) {
     d.scale = std::string(Name(weight_.scale));
     d.zeros = std::string(Name(weight_.zeros));

@@ -38,14 +38,18 @@ absl::string_view Name(ActivationFunction act);
 struct OperatorDescriptor {
   std::string op = "matmul";
   std::string a = "fp16";  // activation: fp16, bf16
-  std::string w = "int4";  // weight element
-  std::string scale;       // default: the activation's type
-  std::string zeros;       // default: none
-  std::string out;         // default: the activation's type
-  std::optional<int64_t>
-      group;          // default: 64 for tables, 128 otherwise (K if K is smaller or does not divide); -1: per channel
-  bool bias = false;  // added in fp32, of the activation's type
-  std::string act;    // default: none
+  std::string w = "int4";  // weight element, or a named type: an element with its scales (mxfp4, nvfp4)
+  // An element of the user's own: decides instead of w, which is then a name for people only.
+  std::optional<ElementDefinition> element;
+  std::string scale;  // default: the activation's type; "none": no scales
+  std::string zeros;  // default: none
+  std::string out;    // default: the activation's type
+  // Default: 32 for e8m0 scales, 16 for e4m3, otherwise 64 for tables and 128 for the rest (K if K is smaller or does
+  // not divide); -1: per channel.
+  std::optional<int64_t> group;
+  bool tensor_scale = false;  // one fp32 factor of the whole weight, given at launch
+  bool bias = false;          // added in fp32, of the activation's type
+  std::string act;            // default: none
   bool output_scale = false;  // an fp32 factor given at launch
   bool residual = false;      // added after the factor; of Y's type and shape
   int64_t n = 0;
@@ -75,7 +79,8 @@ class NormalizedOperator {
   // Canonical one-line text: "matmul a=fp16 w=nf4 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672". What
   // follows the bias (act=silu output_scale=1 residual=1) is there only where it is asked for, so that keys made before
   // those fields existed still hold.
-  // Tables are spelled out by a digest of their values, so that a name alone never decides a key.
+  // Tables and floats are spelled out by a digest of their values, so that a name alone never decides a key; a user's
+  // name for a type is not in it. scale=none and tensor_scale=1 are there only where they say something.
   std::string ToString() const;
   // The descriptor that normalizes to this.
   OperatorDescriptor ToDescriptor() const;

@@ -89,7 +89,7 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
   const WeightType& weight = op.weight();
   DecodeCost cost;
   if (!weight.element.quantized()) return cost;
-  if (weight.element.kind == ElementKind::kTable) {
+  if (weight.element.tabular()) {
     cost = pair_table ? DecodeCost{12, 8, 4} : DecodeCost{30, 30, 0};
   } else {
     cost = op.compute() == DataType::kF16 ? DecodeCost{9, 5, 0} : DecodeCost{11, 7, 0};

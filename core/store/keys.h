@@ -10,12 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "core/backend/compiler.h"
 #include "core/operator/operator.h"
+#include "core/store/sha256.h"
 #include "core/target/target.h"
 
 namespace ladder {
-
-// SHA-256 of `bytes`, 64 hex digits. (Own code: core links no OpenSSL; held to NIST vectors by a test.)
-std::string Sha256Hex(absl::string_view bytes);
 
 // Builds a canonical text, one "tag=length:value\n" line a field, so that no two field lists share an encoding.
 class CanonicalText {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/store/keys.h"
+#include "core/store/sha256.h"
 
 namespace ladder {
 namespace {

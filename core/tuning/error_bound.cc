@@ -19,11 +19,11 @@ double Gamma(int64_t k) {
   return (4.5 * static_cast<double>(steps) + 64) * std::ldexp(1.0, -23);
 }
 
-// A decode is exact for integers (with integer zeros), and rounded once to the compute type for tables and for zeros
-// that are numbers.
+// A decode is exact for integers (with integer zeros) and for tables whose values the compute type holds (small
+// floats), and rounded once to the compute type for other tables and for zeros that are numbers.
 double DecodeRoundoff(const NormalizedOperator& op) {
   const WeightType& w = op.weight();
-  const bool rounded = w.element.kind == ElementKind::kTable || w.zeros == ZeroMode::kOriginal;
+  const bool rounded = (w.element.tabular() && !w.element.ExactIn(op.compute())) || w.zeros == ZeroMode::kOriginal;
   return rounded ? UnitRoundoff(op.compute()) : 0;
 }
 

@@ -23,8 +23,9 @@ struct ActivationError {
 };
 ActivationError ErrorOf(ActivationFunction act);
 
-// The constants of the path a kernel takes: u_dec is 0 for exact decodes and u_compute for tables and fractional zeros,
-// u_scale is u_compute when w * s is rounded to the compute type. gamma_K for fp32 accumulation: see the .cc.
+// The constants of the path a kernel takes: u_dec is 0 for exact decodes and u_compute for tables that round and
+// fractional zeros, u_scale is u_compute when w * s is rounded to the compute type. gamma_K for fp32 accumulation: see
+// the .cc.
 ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics);
 
 // `absolute` of the path with the most roundings.

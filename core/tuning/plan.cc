@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/tuning/tuner.h"
 
 namespace ladder {
@@ -11,11 +12,11 @@ absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatal
                                                              const NormalizedOperator& op, int64_t m,
                                                              const Target& target) {
   std::vector<PlannedCandidate> plan;
-  std::string reasons;
+  std::map<std::string, std::vector<absl::string_view>> refusals;  // reason -> schedules
   for (const auto& schedule : catalog.schedules) {
     const absl::Status supports = schedule->Supports(op, m, target);
     if (!supports.ok()) {
-      absl::StrAppend(&reasons, reasons.empty() ? "" : "; ", schedule->name(), ": ", supports.message());
+      refusals[std::string(supports.message())].push_back(schedule->name());
       continue;
     }
     for (Candidate& candidate : schedule->Enumerate(op, m, target)) {
@@ -29,8 +30,11 @@ absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatal
                      target.model, "): name an NVIDIA target"));
   }
   if (plan.empty()) {
+    const std::string reasons = absl::StrJoin(refusals, "; ", [](std::string* out, const auto& refusal) {
+      absl::StrAppend(out, refusal.first, " (", absl::StrJoin(refusal.second, ", "), ")");
+    });
     return absl::UnimplementedError(
-        absl::StrCat("no schedule serves ", op.ToString(), " m=", m, " on ", target.arch, " (", reasons, ")"));
+        absl::StrCat("no schedule serves ", op.ToString(), " m=", m, " on ", target.arch, ": ", reasons));
   }
   std::stable_sort(plan.begin(), plan.end(),
                    [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });

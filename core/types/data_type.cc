@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "core/types/float_format.h"
 
 namespace ladder {
 
@@ -17,6 +18,10 @@ absl::string_view Name(DataType type) {
       return "bf16";
     case DataType::kF32:
       return "fp32";
+    case DataType::kE4M3:
+      return "fp8_e4m3";
+    case DataType::kE8M0:
+      return "e8m0";
   }
   return "?";
 }
@@ -28,7 +33,27 @@ absl::StatusOr<DataType> ParseDataType(absl::string_view name) {
   return absl::InvalidArgumentError(absl::StrCat("unknown type \"", name, "\"; known: fp16, bf16, fp32"));
 }
 
-int64_t Bytes(DataType type) { return type == DataType::kF32 ? 4 : 2; }
+absl::StatusOr<DataType> ParseScaleType(absl::string_view name) {
+  for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32, DataType::kE4M3, DataType::kE8M0}) {
+    if (name == Name(type)) return type;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown type \"", name, "\"; known: fp16, bf16, fp32, fp8_e4m3, e8m0, none"));
+}
+
+int64_t Bytes(DataType type) {
+  switch (type) {
+    case DataType::kF16:
+    case DataType::kBF16:
+      return 2;
+    case DataType::kF32:
+      return 4;
+    case DataType::kE4M3:
+    case DataType::kE8M0:
+      return 1;
+  }
+  return 0;
+}
 
 double UnitRoundoff(DataType type) {
   switch (type) {
@@ -38,6 +63,10 @@ double UnitRoundoff(DataType type) {
       return std::ldexp(1.0, -8);
     case DataType::kF32:
       return std::ldexp(1.0, -24);
+    case DataType::kE4M3:
+      return std::ldexp(1.0, -4);
+    case DataType::kE8M0:
+      return 0.5;
   }
   return 0;
 }
@@ -79,24 +108,45 @@ uint16_t FloatToBFloat16(float value) {
 
 float LoadElement(DataType type, const void* data, int64_t index) {
   const char* at = static_cast<const char*>(data) + index * Bytes(type);
-  if (type == DataType::kF32) {
-    float value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
+  switch (type) {
+    case DataType::kF32: {
+      float value;
+      std::memcpy(&value, at, sizeof value);
+      return value;
+    }
+    case DataType::kF16:
+    case DataType::kBF16: {
+      uint16_t bits;
+      std::memcpy(&bits, at, sizeof bits);
+      return type == DataType::kF16 ? HalfToFloat(bits) : BFloat16ToFloat(bits);
+    }
+    case DataType::kE4M3:
+      return E4M3ToFloat(static_cast<uint8_t>(*at));
+    case DataType::kE8M0:
+      return E8M0ToFloat(static_cast<uint8_t>(*at));
   }
-  uint16_t bits;
-  std::memcpy(&bits, at, sizeof bits);
-  return type == DataType::kF16 ? HalfToFloat(bits) : BFloat16ToFloat(bits);
+  return 0;
 }
 
 void StoreElement(DataType type, void* data, int64_t index, float value) {
   char* at = static_cast<char*>(data) + index * Bytes(type);
-  if (type == DataType::kF32) {
-    std::memcpy(at, &value, sizeof value);
-    return;
+  switch (type) {
+    case DataType::kF32:
+      std::memcpy(at, &value, sizeof value);
+      return;
+    case DataType::kF16:
+    case DataType::kBF16: {
+      const uint16_t bits = type == DataType::kF16 ? FloatToHalf(value) : FloatToBFloat16(value);
+      std::memcpy(at, &bits, sizeof bits);
+      return;
+    }
+    case DataType::kE4M3:
+      *at = static_cast<char>(FloatToE4M3(value));
+      return;
+    case DataType::kE8M0:
+      *at = static_cast<char>(FloatToE8M0(value));
+      return;
   }
-  const uint16_t bits = type == DataType::kF16 ? FloatToHalf(value) : FloatToBFloat16(value);
-  std::memcpy(at, &bits, sizeof bits);
 }
 
 }  // namespace ladder

@@ -1,6 +1,7 @@
 #include "schedules/matmul/config.h"
 
 #include <array>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,6 +18,9 @@ absl::string_view TypeName(DataType type) {
       return "ladder::BF16";
     case DataType::kF32:
       return "ladder::F32";
+    case DataType::kE4M3:
+    case DataType::kE8M0:
+      break;  // SupportsQuantizedWeight refuses them
   }
   return "";
 }
@@ -56,9 +60,9 @@ absl::string_view BoolName(bool value) { return value ? "true" : "false"; }
 // The table rounded to the compute type, as Table4 wants it: four words of high bytes, then four of low bytes.
 std::string TableName(const ElementType& element, DataType compute) {
   std::array<uint32_t, 8> words{};
-  for (size_t code = 0; code < element.table.size(); code++) {
-    const uint32_t bits =
-        compute == DataType::kF16 ? FloatToHalf(element.table[code]) : FloatToBFloat16(element.table[code]);
+  const std::vector<float> values = element.Values();
+  for (size_t code = 0; code < values.size(); code++) {
+    const uint32_t bits = compute == DataType::kF16 ? FloatToHalf(values[code]) : FloatToBFloat16(values[code]);
     const int shift = 8 * static_cast<int>(code % 4);
     words[code / 4] |= (bits >> 8) << shift;
     words[4 + code / 4] |= (bits & 0xff) << shift;
@@ -76,11 +80,45 @@ std::string WeightName(const NormalizedOperator& op) {
     case ElementKind::kUnsigned:
       return "ladder::Integer4<0>";
     case ElementKind::kTable:
+    case ElementKind::kFloat:
       return TableName(element, op.compute());
     case ElementKind::kPlain:
       return std::string(TypeName(element.plain));
   }
   return "";
+}
+
+// The 4-bit elements that come nearest to one of another width.
+absl::string_view NearestServed(const ElementType& element) {
+  switch (element.kind) {
+    case ElementKind::kSigned:
+      return "int4";
+    case ElementKind::kUnsigned:
+      return "uint4";
+    case ElementKind::kTable:
+    case ElementKind::kFloat:
+    case ElementKind::kPlain:
+      break;
+  }
+  return "fp4_e2m1, nf4, a table of 16";
+}
+
+// Each value of a table is a finite number that the compute type holds with its full relative precision: neither an
+// overflow nor a subnormal that loses digits. The error bound counts on it.
+absl::Status CheckTable(const ElementType& element, DataType compute) {
+  if (!element.tabular()) return absl::OkStatus();
+  const std::vector<float> values = element.Values();
+  for (size_t code = 0; code < values.size(); code++) {
+    uint32_t bits = 0;
+    StoreElement(compute, &bits, 0, values[code]);
+    const double error = std::fabs(static_cast<double>(LoadElement(compute, &bits, 0)) - values[code]);
+    if (!(error <= UnitRoundoff(compute) * std::fabs(values[code]))) {
+      return absl::UnimplementedError(
+          absl::StrCat("w: the value of code ", code, ", ", values[code], ", does not fit ", Name(compute),
+                       "; nearest: ", std::isfinite(values[code]) ? "bf16 activations" : "finite values"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -125,8 +163,22 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
   const ElementType& element = weight.element;
   if (!element.quantized()) return absl::UnimplementedError("weights are not quantised");
-  if (element.bits != 4) return absl::UnimplementedError(absl::StrCat("weights have ", element.bits, " bits, not 4"));
-  if (!weight.has_scale) return absl::UnimplementedError("weights have no scales");
+  if (element.bits != 4) {
+    return absl::UnimplementedError(
+        absl::StrCat("w: ", element.name, " has ", element.bits,
+                     " bits and weights of 4 are served; nearest: ", NearestServed(element)));
+  }
+  if (!weight.has_scale) {
+    return absl::UnimplementedError("scale: weights without scales are not served; nearest: fp16, bf16");
+  }
+  if (weight.scale != DataType::kF16 && weight.scale != DataType::kBF16) {
+    return absl::UnimplementedError(
+        absl::StrCat("scale: ", Name(weight.scale), " scales are not served; nearest: fp16, bf16"));
+  }
+  if (weight.tensor_scale) {
+    return absl::UnimplementedError("tensor_scale: not served; nearest: scales that include it");
+  }
+  if (absl::Status status = CheckTable(element, op.compute()); !status.ok()) return status;
   if (weight.zeros != ZeroMode::kNone && element.kind != ElementKind::kUnsigned) {
     return absl::UnimplementedError(absl::StrCat("zero points need unsigned codes, not ", element.name));
   }

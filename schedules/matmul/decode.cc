@@ -99,7 +99,7 @@ struct Plan {
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
-    if (pair_table != 0 && op.weight().element.kind != ElementKind::kTable) {
+    if (pair_table != 0 && !op.weight().element.tabular()) {
       return absl::InvalidArgumentError("decode: pair_table needs table weights");
     }
     if (shared_bytes > limits.shared_bytes_per_block) {
@@ -241,7 +241,7 @@ class DecodeSchedule final : public Schedule {
     std::vector<Candidate> all;
     if (m < 1 || m > kMaxRows) return all;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
-    const bool table = op.weight().element.kind == ElementKind::kTable;
+    const bool table = op.weight().element.tabular();
     for (const int64_t row_tiles : {1, 2, 4}) {
       for (const int64_t row_warps : {1, 2, 4}) {
         if (row_warps > 1 && rows < 4) continue;  // sharing x pays when there is much of it

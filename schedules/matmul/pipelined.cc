@@ -78,7 +78,7 @@ struct Plan {
     const int64_t sums = row_tiles * (bm / token_warps / 8) * 4;
     const bool on_sums = !per_channel && scale_in_weights == 0 && weight.zeros != ZeroMode::kRescale;
     const int64_t fragments = bm / token_warps / 16 * 4;
-    const bool permutes = weight.element.kind == ElementKind::kTable;
+    const bool permutes = weight.element.tabular();
     registers = static_cast<int>(56 + (permutes ? 10 : 0) + (bk > 64 * depth_warps ? 8 : 0) + sums * (on_sums ? 2 : 1) +
                                  1.5 * fragments + row_tiles * 8);
   }
@@ -88,7 +88,7 @@ struct Plan {
     if (absl::Status status = InRange(); !status.ok()) return status;
     const WeightType& weight = op.weight();
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("pipelined: ", threads, " threads a block"));
-    if (pair_table != 0 && weight.element.kind != ElementKind::kTable) {
+    if (pair_table != 0 && !weight.element.tabular()) {
       return absl::InvalidArgumentError("pipelined: pair_table needs table weights");
     }
     if (scale_in_weights != 0 && !ScalesFitWeights(op)) {
@@ -276,7 +276,7 @@ bool PipelinedSchedule::Worthwhile(const NormalizedOperator& op, int64_t m, cons
 
 std::vector<Candidate> PipelinedSchedule::Enumerate(const NormalizedOperator& op, int64_t m,
                                                     const Target& target) const {
-  const bool table = op.weight().element.kind == ElementKind::kTable;
+  const bool table = op.weight().element.tabular();
   std::vector<Candidate> all;
   const auto consider = [&](std::vector<std::pair<std::string, int64_t>> parameters) {
     Candidate c;

@@ -48,6 +48,26 @@ absl::Status Identifier(absl::string_view field, absl::string_view value) {
 
 }  // namespace field_check
 
+absl::StatusOr<ElementDefinition> FromProto(const pb::ElementDefinition& message) {
+  if (absl::Status s = AtMost("table", message.table_size(), kMaxTableValues, "values"); !s.ok()) return s;
+  ElementDefinition definition;
+  definition.bits = message.bits();
+  definition.table.assign(message.table().begin(), message.table().end());
+  if (message.has_layout()) {
+    const pb::FloatLayout& from = message.layout();
+    if (absl::Status s = AtMost("float.specials", from.specials().size(), kMaxNameLength, "characters"); !s.ok()) {
+      return s;
+    }
+    FloatLayout& layout = definition.layout.emplace();
+    layout.exponent_bits = from.exponent_bits();
+    layout.mantissa_bits = from.mantissa_bits();
+    if (from.has_bias()) layout.bias = from.bias();
+    layout.specials = from.specials();
+    layout.is_unsigned = from.is_unsigned();
+  }
+  return definition;
+}
+
 absl::StatusOr<OperatorDescriptor> FromProto(const pb::OperatorDescriptor& message) {
   for (const auto& [field, text] : {std::pair{"op", &message.op()},
                                     {"a", &message.a()},
@@ -66,7 +86,13 @@ absl::StatusOr<OperatorDescriptor> FromProto(const pb::OperatorDescriptor& messa
   descriptor.scale = message.scale();
   descriptor.zeros = message.zeros();
   descriptor.out = message.out();
+  if (message.has_element()) {
+    absl::StatusOr<ElementDefinition> element = FromProto(message.element());
+    if (!element.ok()) return Within("element", element.status());
+    descriptor.element = *std::move(element);
+  }
   if (message.has_group()) descriptor.group = message.group();
+  descriptor.tensor_scale = message.tensor_scale();
   descriptor.bias = message.bias();
   descriptor.act = message.act();
   descriptor.output_scale = message.output_scale();

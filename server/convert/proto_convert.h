@@ -16,6 +16,7 @@
 
 namespace ladder {
 namespace tune::v1 {
+class ElementDefinition;
 class OperatorDescriptor;
 class Candidate;
 class LaunchSpec;
@@ -30,6 +31,7 @@ class TuningRecord;
 // What FromProto accepts at most.
 inline constexpr size_t kMaxNameLength = 128;        // names of types, schedules, parameters, entries
 inline constexpr size_t kMaxTextLength = 16 * 1024;  // key texts, targets, reasons, versions
+inline constexpr int kMaxTableValues = 256;
 inline constexpr int kMaxMRanges = 1024;
 inline constexpr int kMaxCandidateParameters = 64;
 inline constexpr int kMaxTensorMaps = 8;
@@ -38,6 +40,7 @@ inline constexpr int kMaxTracedCandidates = 1 << 16;
 
 enum class TraceMode : uint8_t { kWithTrace, kWithoutTrace };
 
+tune::v1::ElementDefinition ToProto(const ElementDefinition& definition);
 tune::v1::OperatorDescriptor ToProto(const OperatorDescriptor& descriptor);
 // As the descriptor that normalizes to it, m unset.
 tune::v1::OperatorDescriptor ToProto(const NormalizedOperator& op);
@@ -52,6 +55,7 @@ tune::v1::Environment ToProto(const Environment& environment);
 tune::v1::PackedWeight PackedWeightProto(const NormalizedOperator& op);
 tune::v1::TuningRecord ToProto(const TuningRecord& record, TraceMode mode);
 
+absl::StatusOr<ElementDefinition> FromProto(const tune::v1::ElementDefinition& message);
 absl::StatusOr<OperatorDescriptor> FromProto(const tune::v1::OperatorDescriptor& message);
 absl::StatusOr<NormalizedOperator> NormalizeProto(const tune::v1::OperatorDescriptor& message);
 absl::StatusOr<Candidate> FromProto(const tune::v1::Candidate& message);

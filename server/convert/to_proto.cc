@@ -6,6 +6,21 @@ namespace ladder {
 
 namespace pb = tune::v1;
 
+pb::ElementDefinition ToProto(const ElementDefinition& definition) {
+  pb::ElementDefinition message;
+  message.set_bits(static_cast<int32_t>(definition.bits));
+  message.mutable_table()->Add(definition.table.begin(), definition.table.end());
+  if (definition.layout) {
+    pb::FloatLayout& layout = *message.mutable_layout();
+    layout.set_exponent_bits(static_cast<int32_t>(definition.layout->exponent_bits));
+    layout.set_mantissa_bits(static_cast<int32_t>(definition.layout->mantissa_bits));
+    if (definition.layout->bias) layout.set_bias(static_cast<int32_t>(*definition.layout->bias));
+    layout.set_specials(definition.layout->specials);
+    layout.set_is_unsigned(definition.layout->is_unsigned);
+  }
+  return message;
+}
+
 pb::OperatorDescriptor ToProto(const OperatorDescriptor& descriptor) {
   pb::OperatorDescriptor message;
   message.set_op(descriptor.op);
@@ -14,7 +29,9 @@ pb::OperatorDescriptor ToProto(const OperatorDescriptor& descriptor) {
   message.set_scale(descriptor.scale);
   message.set_zeros(descriptor.zeros);
   message.set_out(descriptor.out);
+  if (descriptor.element) *message.mutable_element() = ToProto(*descriptor.element);
   if (descriptor.group) message.set_group(*descriptor.group);
+  message.set_tensor_scale(descriptor.tensor_scale);
   message.set_bias(descriptor.bias);
   message.set_act(descriptor.act);
   message.set_output_scale(descriptor.output_scale);

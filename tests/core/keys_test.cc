@@ -49,6 +49,16 @@ TEST(CacheKey, EveryFieldCounts) {
       [](auto& d) { d.act = "swiglu"; },
       [](auto& d) { d.output_scale = true; },
       [](auto& d) { d.residual = true; },
+      [](auto& d) { d.tensor_scale = true; },
+      [](auto& d) { d.scale = "fp32"; },
+      [](auto& d) { d.scale = "none", d.zeros = ""; },
+      [](auto& d) { d.w = "fp4_e2m1", d.zeros = ""; },
+      [](auto& d) {
+        d.element = ElementDefinition{.bits = 1, .table = {-1, 3}}, d.zeros = "";
+      },
+      [](auto& d) {
+        d.element = ElementDefinition{.bits = 1, .table = {-1, 2}}, d.zeros = "";
+      },
       [](auto& d) { d.n = 4097; },
       [](auto& d) { d.k = 8192; },
   };

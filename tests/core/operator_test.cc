@@ -61,10 +61,91 @@ TEST(Normalize, EquivalentDescriptorsShareOneOperator) {
   EXPECT_EQ(*Normalize(Normalize(channel)->ToDescriptor()), *Normalize(channel));
 }
 
-TEST(Normalize, ATableIsKnownByItsValues) {
+// Texts that keys in users' caches were made of.
+TEST(Normalize, TextsOfOldOperatorsStay) {
   OperatorDescriptor nf4 = Int4();
   nf4.w = "nf4";
-  EXPECT_NE(Normalize(nf4)->ToString().find("w=nf4#"), std::string::npos);
+  EXPECT_EQ(Normalize(nf4)->ToString(),
+            "matmul a=fp16 w=nf4#2fdc0e654eacafe1 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672");
+  OperatorDescriptor uint4 = Int4();
+  uint4.w = "uint4";
+  uint4.zeros = "quantized";
+  EXPECT_EQ(Normalize(uint4)->ToString(),
+            "matmul a=fp16 w=uint4 scale=fp16 group=128 zeros=quantized out=fp16 bias=0 n=8192 k=28672");
+  OperatorDescriptor dense = Int4();
+  dense.w = "fp16";
+  EXPECT_EQ(Normalize(dense)->ToString(), "matmul a=fp16 w=fp16 out=fp16 bias=0 n=8192 k=28672");
+}
+
+std::vector<float> Steps(int count, float step) {
+  std::vector<float> values(count);
+  for (int i = 0; i < count; i++) values[i] = static_cast<float>(i) * step;
+  return values;
+}
+
+TEST(Normalize, AUsersElementIsKnownByItsValues) {
+  OperatorDescriptor mine = Int4();
+  mine.w = "mine";
+  mine.element = ElementDefinition{.bits = 4, .table = Steps(16, 0.25f)};
+  const NormalizedOperator op = *Normalize(mine);
+  EXPECT_EQ(op.weight().element.name, "table4");
+  EXPECT_EQ(op.weight().group, 64);
+  EXPECT_EQ(op.ToString().rfind("matmul a=fp16 w=table4#", 0), 0u) << op.ToString();
+  // Another name is the same operator; other values under the same name are not.
+  mine.w = "yours";
+  EXPECT_EQ(*Normalize(mine), op);
+  mine.element->table[3] = 0.7f;
+  EXPECT_NE(Normalize(mine)->ToString(), op.ToString());
+  EXPECT_EQ(*Normalize(op.ToDescriptor()), op);
+  // What equals a built-in is the built-in, whatever it is called.
+  mine.element = ElementDefinition{.bits = 4, .table = ParseElementType("nf4")->Values()};
+  EXPECT_EQ(Normalize(mine)->weight().element.name, "nf4");
+  EXPECT_FALSE(Normalize(mine)->ToDescriptor().element.has_value());
+}
+
+TEST(Normalize, NamedTypesAreAnElementWithItsScales) {
+  struct Case {
+    std::string w, element, scale;
+    int64_t group;
+    bool tensor_scale;
+  };
+  const std::vector<Case> cases = {
+      {"mxfp4", "fp4_e2m1", "e8m0", 32, false},      {"mxfp6_e3m2", "fp6_e3m2", "e8m0", 32, false},
+      {"mxfp6_e2m3", "fp6_e2m3", "e8m0", 32, false}, {"mxfp8", "fp8_e4m3", "e8m0", 32, false},
+      {"mxfp8_e4m3", "fp8_e4m3", "e8m0", 32, false}, {"mxfp8_e5m2", "fp8_e5m2", "e8m0", 32, false},
+      {"nvfp4", "fp4_e2m1", "fp8_e4m3", 16, true},
+  };
+  ASSERT_EQ(cases.size(), NamedTypes().size());
+  for (const Case& c : cases) {
+    OperatorDescriptor named = Int4(), spelled = Int4();
+    named.w = c.w;
+    spelled.w = c.element, spelled.scale = c.scale, spelled.group = c.group, spelled.tensor_scale = c.tensor_scale;
+    ASSERT_TRUE(Normalize(named).ok()) << Normalize(named).status();
+    EXPECT_EQ(*Normalize(named), *Normalize(spelled)) << c.w;
+    EXPECT_EQ(*Normalize(Normalize(named)->ToDescriptor()), *Normalize(named)) << c.w;
+    spelled.group.reset();  // the default of such scales
+    EXPECT_EQ(*Normalize(named), *Normalize(spelled)) << c.w;
+    named.group = 64;
+    EXPECT_EQ(Normalize(named).status().code(), absl::StatusCode::kInvalidArgument);
+    named.group.reset();
+    named.scale = "fp16";
+    EXPECT_EQ(Normalize(named).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(Normalize, EveryElementSurvivesItsDescriptor) {
+  for (const std::string& name : BuiltInElementNames()) {
+    for (const std::string scale : {"", "none", "fp32", "e8m0", "fp8_e4m3"}) {
+      OperatorDescriptor d = Int4();
+      d.w = name;
+      if (name == "bf16") d.a = name;
+      const bool plain = name == "fp16" || name == "bf16";
+      if (!plain) d.scale = scale, d.tensor_scale = scale == "none";
+      const absl::StatusOr<NormalizedOperator> op = Normalize(d);
+      ASSERT_TRUE(op.ok()) << name << " " << op.status();
+      EXPECT_EQ(*Normalize(op->ToDescriptor()), *op) << op->ToString();
+    }
+  }
 }
 
 TEST(Normalize, RefusalsNameTheField) {
@@ -86,7 +167,18 @@ TEST(Normalize, RefusalsNameTheField) {
       {"group:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.group = 0; }},
       {"group:", absl::StatusCode::kUnimplemented, [](auto& d) { d.group = 8; }},
       {"scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.scale = "int4"; }},
-      {"scale:", absl::StatusCode::kUnimplemented, [](auto& d) { d.scale = "fp32"; }},
+      {"group:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.scale = "none", d.group = 64; }},
+      {"zeros:", absl::StatusCode::kInvalidArgument,
+       [](auto& d) { d.w = "uint4", d.scale = "none", d.zeros = "rescale"; }},
+      {"zeros:", absl::StatusCode::kInvalidArgument,
+       [](auto& d) { d.w = "uint4", d.scale = "e8m0", d.zeros = "original"; }},
+      {"tensor_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "fp16", d.tensor_scale = true; }},
+      {"w:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "table4"; }},
+      {"element.bits:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.element = ElementDefinition{.bits = 9}; }},
+      {"element.table:", absl::StatusCode::kInvalidArgument,
+       [](auto& d) {
+         d.element = ElementDefinition{.bits = 2, .table = {1, 2, 3}};
+       }},
       {"zeros:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.zeros = "some"; }},
       {"zeros:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.zeros = "original"; }},  // int4 is symmetric
       {"zeros:", absl::StatusCode::kUnimplemented,

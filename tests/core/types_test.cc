@@ -52,8 +52,16 @@ TEST(DataType, UnitRoundoffIsHalfTheSpacingAtOne) {
 }
 
 TEST(DataType, NamesParse) {
-  for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32}) EXPECT_EQ(*ParseDataType(Name(type)), type);
+  for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32}) {
+    EXPECT_EQ(*ParseDataType(Name(type)), type);
+    EXPECT_EQ(*ParseScaleType(Name(type)), type);
+  }
+  for (DataType type : {DataType::kE4M3, DataType::kE8M0}) {
+    EXPECT_FALSE(ParseDataType(Name(type)).ok());
+    EXPECT_EQ(*ParseScaleType(Name(type)), type);
+  }
   EXPECT_FALSE(ParseDataType("fp17").ok());
+  EXPECT_FALSE(ParseScaleType("fp17").ok());
 }
 
 TEST(ElementType, EveryCodeDecodes) {
@@ -91,9 +99,9 @@ TEST(ElementType, PlainBitsDecode) {
 }
 
 TEST(ElementType, UnknownNamesListTheKnown) {
-  const auto unknown = ParseElementType("int5");
+  const auto unknown = ParseElementType("int9");
   ASSERT_FALSE(unknown.ok());
-  EXPECT_NE(std::string(unknown.status().message()).find("int4, uint4, nf4, fp16, bf16"), std::string::npos);
+  EXPECT_NE(std::string(unknown.status().message()).find("fp4_e2m1, nf4, fp16, bf16"), std::string::npos);
 }
 
 TEST(WeightValue, ZeroModes) {

@@ -79,6 +79,49 @@ TEST(Candidates, DecodeSaysWhatItDoesNotServe) {
   EXPECT_TRUE(decode->Enumerate(Op("int4", 64, 64), 17, target).empty());
 }
 
+TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
+  const Target target = *Target::FromName("h200");
+  struct Case {
+    OperatorDescriptor d;
+    std::string starts, nearest;
+  };
+  const auto table = [](float last) {
+    std::vector<float> values(16, 1);
+    values[15] = last;
+    return ElementDefinition{.bits = 4, .table = values, .layout = {}};
+  };
+  std::vector<Case> cases = {
+      {{.w = "int8"}, "w: int8 has 8 bits", "nearest: int4"},
+      {{.w = "uint2"}, "w: uint2 has 2 bits", "nearest: uint4"},
+      {{.w = "mxfp6_e2m3"}, "w: fp6_e2m3 has 6 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
+      {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
+      {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},
+      {{.w = "mxfp4"}, "scale: e8m0 scales", "nearest: fp16, bf16"},
+      {{.w = "int4", .tensor_scale = true}, "tensor_scale: not served", "nearest: scales that include it"},
+      // 65519 is the last number that rounds to a finite fp16; 1e-7 would lose digits as a subnormal.
+      {{.element = table(65520)}, "w: the value of code 15, 65520, does not fit fp16", "nearest: bf16 activations"},
+      {{.element = table(1e-7f)}, "w: the value of code 15, 1e-07, does not fit fp16", "nearest: bf16 activations"},
+      {{.element = ElementDefinition{.layout = FloatLayout{2, 1, {}, "ieee"}}},
+       "w: the value of code 6, inf",
+       "finite"},
+  };
+  for (Case& c : cases) {
+    c.d.n = c.d.k = 4096;
+    const absl::StatusOr<NormalizedOperator> op = Normalize(c.d);
+    ASSERT_TRUE(op.ok()) << op.status();
+    for (const auto& schedule : {MakeDecodeSchedule(), MakePipelinedSchedule()}) {
+      const absl::Status status = schedule->Supports(*op, 16, target);
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << c.starts;
+      EXPECT_EQ(std::string(status.message()).rfind(c.starts, 0), 0u) << status;
+      EXPECT_NE(std::string(status.message()).find(c.nearest), std::string::npos) << status;
+    }
+  }
+  for (const ElementDefinition& element : {table(65519), table(6.2e-5f)}) {
+    const OperatorDescriptor d = {.element = element, .n = 4096, .k = 4096};
+    EXPECT_TRUE(MakeDecodeSchedule()->Supports(*Normalize(d), 16, target).ok());
+  }
+}
+
 TEST(Candidates, LowerRefusesWhatDoesNotFit) {
   const Target target = *Target::FromName("h200");
   const NormalizedOperator op = Op("int4", 4096, 4096);

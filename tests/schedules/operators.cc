@@ -11,6 +11,14 @@
 namespace ladder {
 namespace {
 
+// A table that no built-in has: out of order, a value twice, of both signs in no symmetry, some that fp16 and bf16
+// round.
+ElementDefinition UsersTable() {
+  return {.bits = 4,
+          .table = {0.3f, -4, 2.5f, 7, -0.1f, 0, 1, -1, 0.3f, 12, -6.5f, 0.01f, 5, 3.14159f, -2, 0.75f},
+          .layout = {}};
+}
+
 std::vector<std::string> Pairs(const Candidate& candidate) {
   std::vector<std::string> values, pairs;
   for (const auto& [name, value] : candidate.parameters) values.push_back(absl::StrCat(name, "=", value));
@@ -42,6 +50,7 @@ std::vector<NormalizedOperator> ReadOperators(const std::string& file) {
         (word == "residual" ? d.residual : d.output_scale) = true;
       }
     }
+    if (d.w == "mine") d.element = UsersTable();
     if (d.scale == "-") d.scale = d.zeros = "";
     if (group != "-") d.group = std::stoll(group);
     const absl::StatusOr<NormalizedOperator> op = Normalize(d);

@@ -31,6 +31,10 @@ int32_t Uniform(DataType type) {
       return kRandomBF16;
     case DataType::kF32:
       return kRandomF32;
+    case DataType::kE4M3:
+      return kRandomE4M3;
+    case DataType::kE8M0:
+      break;  // no schedule serves such scales
   }
   return kRandomF32;
 }

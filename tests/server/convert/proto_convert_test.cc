@@ -26,6 +26,8 @@ TEST(ProtoConvertTest, DescriptorSurvives) {
   descriptor.bias = true;
   descriptor.act = "gelu_tanh";
   descriptor.output_scale = descriptor.residual = true;
+  descriptor.tensor_scale = true;
+  descriptor.element = ElementDefinition{.bits = 2, .table = {-1, 0, 0.5f, 1}};
   descriptor.m = {{1, 1}, {16, 4096}};
   for (const std::optional<int64_t> group : {std::optional<int64_t>(), {-1}, {0}, {128}}) {
     descriptor.group = group;
@@ -41,10 +43,33 @@ TEST(ProtoConvertTest, DescriptorSurvives) {
     EXPECT_EQ(back->bias, descriptor.bias);
     EXPECT_EQ(back->act, descriptor.act);
     EXPECT_TRUE(back->output_scale && back->residual);
+    EXPECT_EQ(back->tensor_scale, descriptor.tensor_scale);
+    EXPECT_EQ(back->element, descriptor.element);
     EXPECT_EQ(back->n, descriptor.n);
     EXPECT_EQ(back->k, descriptor.k);
     EXPECT_EQ(back->m, descriptor.m);
   }
+}
+
+TEST(ProtoConvertTest, ElementLayoutsSurvive) {
+  for (const std::optional<int64_t> bias : {std::optional<int64_t>(), {-3}, {0}}) {
+    const ElementDefinition definition{
+        .bits = 5,
+        .layout =
+            FloatLayout{.exponent_bits = 2, .mantissa_bits = 3, .bias = bias, .specials = "nan", .is_unsigned = true}};
+    const absl::StatusOr<ElementDefinition> back = FromProto(ToProto(definition));
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(*back, definition);
+  }
+}
+
+TEST(ProtoConvertTest, ElementsAreBounded) {
+  pb::OperatorDescriptor message = ToProto(SampleDescriptor(1000));
+  for (int i = 0; i < 257; i++) message.mutable_element()->add_table(0);
+  EXPECT_THAT(FromProto(message).status().message(), StartsWith("element.table: 257 values"));
+  message.mutable_element()->clear_table();
+  message.mutable_element()->mutable_layout()->set_specials(std::string(1000, 'x'));
+  EXPECT_THAT(FromProto(message).status().message(), StartsWith("element.float.specials: 1000 characters"));
 }
 
 TEST(ProtoConvertTest, EmptyDescriptorMeansTheDefaults) {
@@ -58,8 +83,10 @@ TEST(ProtoConvertTest, EmptyDescriptorMeansTheDefaults) {
 }
 
 TEST(ProtoConvertTest, NormalizedOperatorsSurvive) {
-  for (const char* w : {"int4", "nf4", "uint4", "fp16"}) {
-    const absl::StatusOr<NormalizedOperator> op = Normalize(SampleDescriptor(1000, w));
+  for (const char* w : {"int4", "nf4", "uint4", "fp16", "fp8_e5m2", "nvfp4", "mine"}) {
+    OperatorDescriptor descriptor = SampleDescriptor(1000, w);
+    if (std::string_view(w) == "mine") descriptor.element = ElementDefinition{.layout = FloatLayout{3, 1, {}, "ieee"}};
+    const absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);
     ASSERT_TRUE(op.ok()) << op.status();
     const pb::OperatorDescriptor message = ToProto(*op);
     EXPECT_EQ(message.m_size(), 0);
