@@ -2,6 +2,7 @@
 #include <grpcpp/client_context.h>
 #include <unistd.h>
 
+#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <utility>
@@ -27,6 +28,11 @@ pb::LookupRequest MakeRequest(const MatmulDescriptor& descriptor, const ClientOp
   op.set_op("matmul");
   op.set_a(descriptor.a);
   op.set_w(descriptor.w);
+  if (!descriptor.w_table.empty()) {
+    pb::ElementDefinition& element = *op.mutable_element();
+    element.set_bits(std::bit_width(descriptor.w_table.size() - 1));
+    element.mutable_table()->Add(descriptor.w_table.begin(), descriptor.w_table.end());
+  }
   op.set_scale(descriptor.scale);
   op.set_zeros(descriptor.zeros);
   op.set_out(descriptor.out);

@@ -40,7 +40,8 @@ class MatmulState;
 // + bias) * output_scale + residual; packing interleaves them. Empty strings mean the service's default.
 struct MatmulDescriptor {
   std::string a = "fp16";          // fp16, bf16
-  std::string w = "int4";          // int4, uint4, nf4, fp16, bf16
+  std::string w = "int4";          // int4, uint4, fp4_e2m1, nf4, fp16, bf16; with w_table, a name for people only
+  std::vector<float> w_table{};    // an element of the user's own: the values of its 2^b codes
   std::string scale{};             // default: the type of a
   std::string zeros{};             // none, original, rescale, quantized
   std::string out{};               // fp16, bf16, fp32; default: the type of a

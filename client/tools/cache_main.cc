@@ -8,6 +8,7 @@
 #include "client/tools/exit_status.h"
 #include "client/tools/health.h"
 #include "client/tools/operator_input.h"
+#include "client/tools/weight_type_input.h"
 
 namespace ladder::tools {
 namespace {
@@ -17,7 +18,7 @@ constexpr char kProgram[] = "ladder-cache";
 struct Flags {
   ConnectionOptions connection;
   bool json = false, trace = false, dry_run = false, allow_unsigned = false, remove = false;
-  std::string file, trusted_key, health, m = "1,16,64,256,4096";
+  std::string file, trusted_key, health, m = "1,16,64,256,4096", w = "int4";
   std::vector<std::string> keys;
   int64_t group = 0;
   CLI::Option* has_group = nullptr;
@@ -30,7 +31,6 @@ void AddExplain(CLI::App& app, Flags& flags) {
   tune::v1::OperatorDescriptor& op = flags.explain.op;
   op.set_op("matmul");
   op.set_a("fp16");
-  op.set_w("int4");
   op.set_n(8192);
   op.set_k(8192);
   explain->add_option("key", flags.explain.key, "A stored record's key, or the first digits of it");
@@ -38,7 +38,7 @@ void AddExplain(CLI::App& app, Flags& flags) {
     explain->add_option(name, *field, help);
   };
   text("--a", op.mutable_a(), "Type of the activations (default: fp16)");
-  text("--w", op.mutable_w(), "Type of the weights (default: int4)");
+  explain->add_option("--w", flags.w, "Type of the weights, or @FILE with one of your own")->capture_default_str();
   text("--scale", op.mutable_scale(), "Type of the scales");
   text("--zeros", op.mutable_zeros(), "Zero points");
   text("--out", op.mutable_out(), "Type of Y");
@@ -96,6 +96,7 @@ absl::Status Run(const CLI::App& app, Flags& flags) {
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "explain") {
     if (flags.has_group->count() > 0) flags.explain.op.set_group(flags.group);
+    if (absl::Status status = SetWeight(flags.w, flags.explain.op); !status.ok()) return status;
     const absl::StatusOr<std::vector<tune::v1::MRange>> ranges = ParseMList(flags.m);
     if (!ranges.ok()) return ranges.status();
     for (const tune::v1::MRange& range : *ranges) *flags.explain.op.add_m() = range;

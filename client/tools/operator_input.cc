@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/tools/weight_type_input.h"
 
 namespace ladder::tools {
 namespace {
@@ -50,25 +51,38 @@ absl::StatusOr<int64_t> Integer(const json& value, absl::string_view key) {
   return value.get<int64_t>();
 }
 
+// A name, "@FILE", or a weight type's object.
+absl::Status SetWeightField(const json& value, pb::OperatorDescriptor& op) {
+  if (value.is_object()) {
+    const absl::Status status = SetWeightType(value, op);
+    return status.ok() ? status : absl::InvalidArgumentError(absl::StrCat("w: ", status.message()));
+  }
+  std::string text;
+  if (absl::Status status = SetText(value, "w", &text); !status.ok()) return status;
+  return SetWeight(text, op);
+}
+
 absl::Status SetField(const std::string& key, const json& value, pb::OperatorDescriptor& op) {
   if (key == "op") return SetText(value, key, op.mutable_op());
   if (key == "a") return SetText(value, key, op.mutable_a());
-  if (key == "w") return SetText(value, key, op.mutable_w());
   if (key == "scale") return SetText(value, key, op.mutable_scale());
   if (key == "zeros") return SetText(value, key, op.mutable_zeros());
   if (key == "out") return SetText(value, key, op.mutable_out());
   if (key == "m") return AddM(value, op);
   if (key == "act") return SetText(value, key, op.mutable_act());
-  if (key == "bias" || key == "output_scale" || key == "residual") {
+  if (key == "bias" || key == "tensor_scale" || key == "output_scale" || key == "residual") {
     if (!value.is_boolean()) return absl::InvalidArgumentError(absl::StrCat(key, ": must be true or false"));
     if (key == "bias") op.set_bias(value.get<bool>());
+    if (key == "tensor_scale") op.set_tensor_scale(value.get<bool>());
     if (key == "output_scale") op.set_output_scale(value.get<bool>());
     if (key == "residual") op.set_residual(value.get<bool>());
     return absl::OkStatus();
   }
   if (key != "n" && key != "k" && key != "group") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        key, ": unknown key; known: op, a, w, group, zeros, scale, out, bias, act, output_scale, residual, n, k, m"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(key,
+                     ": unknown key; known: op, a, w, group, zeros, scale, tensor_scale, out, bias, act, output_scale, "
+                     "residual, n, k, m"));
   }
   const absl::StatusOr<int64_t> number = Integer(value, key);
   if (!number.ok()) return number.status();
@@ -112,11 +126,13 @@ absl::StatusOr<std::vector<pb::OperatorDescriptor>> ReadOperators(const std::str
     if (!object.is_object()) return absl::InvalidArgumentError(absl::StrCat(place, " is not a JSON object"));
     pb::OperatorDescriptor op;
     op.set_op("matmul");
+    absl::Status status;
     for (const auto& [key, value] : object.items()) {
-      if (absl::Status status = SetField(key, value, op); !status.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat(place, ": ", std::string(status.message())));
-      }
+      if (key != "w") status.Update(SetField(key, value, op));
     }
+    // Last, since a weight type's scales give way to the operator's own.
+    if (object.contains("w")) status.Update(SetWeightField(object["w"], op));
+    if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat(place, ": ", status.message()));
     operators.push_back(op);
   }
   return operators;
@@ -144,6 +160,7 @@ std::string Describe(const pb::OperatorDescriptor& op) {
   field("a", op.a());
   field("w", op.w());
   field("scale", op.scale());
+  if (op.tensor_scale()) text += " tensor_scale";
   if (op.has_group()) absl::StrAppend(&text, " group=", op.group());
   field("zeros", op.zeros() == "none" ? "" : op.zeros());
   field("out", op.out());

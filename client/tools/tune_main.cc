@@ -14,6 +14,7 @@
 #include "client/tools/roofline.h"
 #include "client/tools/text_table.h"
 #include "client/tools/tune_session.h"
+#include "client/tools/weight_type_input.h"
 
 namespace ladder::tools {
 namespace {
@@ -36,10 +37,12 @@ struct Flags {
 void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--op", flags.op, "The operation: matmul, Y[M,N] = X[M,K] * W[N,K]^T")->capture_default_str();
   app.add_option("--a", flags.a, "Type of the activations X: fp16, bf16")->capture_default_str();
-  app.add_option("--w", flags.w, "Type of the weights W: int4, uint4, nf4, fp16, bf16")->capture_default_str();
+  app.add_option("--w", flags.w,
+                 "Type of the weights W: int4, uint4, fp4_e2m1, nf4, fp16, bf16, or @FILE with one of your own (JSON)")
+      ->capture_default_str();
   group = app.add_option(
       "--group", flags.group,
-      "Consecutive k that share a scale; -1: one scale per output channel (default: 64 for nf4, else 128)");
+      "Consecutive k that share a scale; -1: one scale per output channel (default: 64 for tables, else 128)");
   app.add_option("--zeros", flags.zeros, "Zero points: none, original, rescale, quantized (default: none)");
   app.add_option("--scale", flags.scale, "Type of the scales: fp16, bf16 (default: that of X)");
   app.add_option("--out", flags.out, "Type of Y: fp16, bf16, fp32 (default: that of X)");
@@ -79,11 +82,11 @@ absl::StatusOr<std::vector<pb::OperatorDescriptor>> OperatorsOf(const Flags& fla
   pb::OperatorDescriptor op;
   op.set_op(flags.op);
   op.set_a(flags.a);
-  op.set_w(flags.w);
   op.set_scale(flags.scale);
   op.set_zeros(flags.zeros);
   op.set_out(flags.out);
   if (flags.has_group) op.set_group(flags.group);
+  if (absl::Status status = SetWeight(flags.w, op); !status.ok()) return status;
   op.set_bias(flags.bias);
   op.set_act(flags.act);
   op.set_output_scale(flags.output_scale);

@@ -297,6 +297,13 @@ TEST_F(ClientTest, AsksForWhatWasSaid) {
   EXPECT_EQ(op.m(1).last(), 64);
   EXPECT_EQ(service_.last_lookup.on_miss(), pb::ON_MISS_TUNE);
   EXPECT_EQ(service_.last_lookup.at_generation(), 7u);
+  EXPECT_FALSE(op.has_element());
+
+  (void)client_->Get({.w = "mine", .w_table = {-1, 0, 0.5f, 2}, .n = 3, .k = 64}, {.watch = false});
+  EXPECT_EQ(service_.last_lookup.op().w(), "mine");
+  const pb::ElementDefinition& element = service_.last_lookup.op().element();
+  EXPECT_EQ(element.bits(), 2);
+  EXPECT_EQ(std::vector<float>(element.table().begin(), element.table().end()), (std::vector<float>{-1, 0, 0.5f, 2}));
 }
 
 TEST_F(ClientTest, SwapsWinnersInAndKeepsOldModulesLoaded) {

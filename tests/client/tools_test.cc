@@ -91,6 +91,63 @@ TEST_F(OperatorFile, NamesFileOperatorAndKey) {
   EXPECT_TRUE(Contains(ReadOperators("/nonexistent.json").status().message(), "/nonexistent.json"));
 }
 
+TEST_F(OperatorFile, ReadsWeightTypesOfTheUser) {
+  const auto inline_type = Read(R"({"w": {"name": "mine", "bits": 2, "table": [-1, 0, 0.5, 1e-3], "scale": "bf16",
+                                          "group": 32}, "n": 64, "k": 128, "group": 64})");
+  ASSERT_TRUE(inline_type.ok()) << inline_type.status();
+  const pb::OperatorDescriptor& op = inline_type->front();
+  EXPECT_EQ(op.w(), "mine");
+  EXPECT_EQ(op.element().bits(), 2);
+  ASSERT_EQ(op.element().table_size(), 4);
+  EXPECT_EQ(op.element().table(3), 1e-3f);
+  EXPECT_EQ(op.scale(), "bf16");
+  EXPECT_EQ(op.group(), 64);  // the operator's own wins
+  EXPECT_FALSE(op.element().has_layout());
+
+  const auto layout = Read(R"({"w": {"float": {"exponent_bits": 3, "mantissa_bits": 2, "bias": -1, "unsigned": true,
+                                               "specials": "nan"}, "tensor_scale": true, "zeros": "none"}})");
+  ASSERT_TRUE(layout.ok()) << layout.status();
+  EXPECT_EQ(layout->front().element().layout().exponent_bits(), 3);
+  EXPECT_EQ(layout->front().element().layout().mantissa_bits(), 2);
+  EXPECT_EQ(layout->front().element().layout().bias(), -1);
+  EXPECT_EQ(layout->front().element().layout().specials(), "nan");
+  EXPECT_TRUE(layout->front().element().layout().is_unsigned());
+  EXPECT_TRUE(layout->front().tensor_scale());
+
+  const auto built_in = Read(R"({"w": {"name": "mine", "element": "int4", "group": 32}})");
+  ASSERT_TRUE(built_in.ok()) << built_in.status();
+  EXPECT_EQ(built_in->front().w(), "int4");
+  EXPECT_EQ(built_in->front().group(), 32);
+  EXPECT_FALSE(built_in->front().has_element());
+}
+
+TEST_F(OperatorFile, WeightTypesNameTheKey) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"name": "x"})", "w: element: exactly one of"},
+      {R"({"element": "int4", "bits": 4})", "w: bits: given beside element"},
+      {R"({"table": [1, 2]})", "w: bits: missing"},
+      {R"({"table": [1, 2], "bits": "1"})", "w: bits: must be a whole number"},
+      {R"({"table": [1, 2], "bits": 1e30})", "w: bits: must be a whole number"},
+      {R"({"table": [1, 2], "bits": 9999999999})", "w: bits: 9999999999 is too large"},
+      {R"({"table": 1, "bits": 1})", "w: table: must be a list"},
+      {R"({"table": [1, "2"], "bits": 1})", "w: table[1]: must be a number"},
+      {R"({"table": [1, 1e39], "bits": 1})", "w: table[1]: 1e+39 is beyond fp32"},
+      {R"({"float": 3})", "w: float: must be an object"},
+      {R"({"float": {"exponent": 3}})", "w: float.exponent: unknown key"},
+      {R"({"float": {"specials": 3}})", "w: float.specials: must be a text"},
+      {R"({"float": {"unsigned": 3}})", "w: float.unsigned: must be true or false"},
+      {R"({"element": "int4", "scales": "fp16"})", "w: scales: unknown key"},
+      {R"({"element": "int4", "tensor_scale": 1})", "w: tensor_scale: must be true or false"},
+      {R"({"element": "int4", "group": 0.5})", "w: group: must be a whole number"},
+      {R"("@/nonexistent.json")", "w: /nonexistent.json can't be read"},
+  };
+  for (const auto& [text, expected] : cases) {
+    const auto operators = Read(absl::StrCat("{\"w\": ", text, "}"));
+    EXPECT_EQ(operators.status().code(), StatusCode::kInvalidArgument) << text;
+    EXPECT_TRUE(Contains(operators.status().message(), expected)) << operators.status();
+  }
+}
+
 TEST(ParseTime, ReadsTimes) {
   EXPECT_EQ(ParseTime("--budget", "10s").value(), absl::Seconds(10));
   EXPECT_EQ(ParseTime("--budget", "500ms").value(), absl::Milliseconds(500));

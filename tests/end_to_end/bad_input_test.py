@@ -13,7 +13,7 @@ class BadInput(Home):
         self.assert_refused(result, status, *words)
 
     def test_operators_that_make_no_sense(self):
-        self.refused_tune(["--w", "int5"], "--w", "int5")
+        self.refused_tune(["--w", "int9"], "--w", "int9")
         self.refused_tune(["--a", "fp64"], "--a", "fp64")
         self.refused_tune(["--op", "convolve"], "--op", "convolve")
         self.refused_tune(["--n", "-5"], "--n", "-5")
@@ -24,6 +24,24 @@ class BadInput(Home):
         self.refused_tune(["--m", "0"], "--m", "0")
         self.refused_tune(["--m", "1..x"], "--m", "1..x")
         self.refused_tune(["--w", "nf4", "--zeros", "original"], "--zeros")
+
+    def test_formats_that_nothing_serves(self):
+        self.refused_tune(["--w", "int5"], "int5 has 5 bits", "nearest: int4")
+        self.refused_tune(["--w", "nvfp4"], "fp8_e4m3 scales", "nearest: fp16, bf16")
+        self.refused_tune(["--w", "mxfp4", "--group", "64"], "--group", "mxfp4", "groups of 32")
+
+    def test_weight_types_that_make_no_sense(self):
+        def refused(text, *words):
+            with open(f"{self.home}/mine.json", "w", encoding="utf-8") as file:
+                file.write(text)
+            self.refused_tune(["--w", "@mine.json"], *words)
+
+        refused("{", "--w", "mine.json", "JSON")
+        refused('{"bits": 4}', "--w", "mine.json", "element")
+        refused('{"bits": 2, "table": [1, 2, 3]}', "table: 3 values, and 2 bits have 4 codes")
+        refused('{"bits": 1, "table": [1, "x"]}', "--w", "mine.json", "table[1]")
+        refused('{"float": {"exponent_bits": 9, "mantissa_bits": 1}}', "float.exponent_bits")
+        self.refused_tune(["--w", "@missing.json"], "--w", "missing.json")
 
     def test_options_that_make_no_sense(self):
         self.refused_tune(["--budget", "soon"], "--budget", "soon")
@@ -59,7 +77,7 @@ class BadInput(Home):
         self.assert_refused(self.manage("explode"), 2)
         self.assertEqual(self.manage().status, 2)
         self.assertEqual(self.manage("trust", "no key").status, 2)
-        self.assertEqual(self.manage("explain", "--w", "int5").status, 2)
+        self.assertEqual(self.manage("explain", "--w", "int9").status, 2)
 
     def test_no_service(self):
         result = self.tune(*SMALL, "--server", f"unix:{self.home}/nobody.sock")

@@ -67,6 +67,29 @@ class TuneAndCache(Home):
         result = self.succeed(self.tune(*SMALL, *FEW))
         self.assertRegex(result.out, r"No GPU was found \(.+\); compiled and ranked for h200; nothing was measured\.")
 
+    def test_a_format_of_the_users_own(self):
+        example = os.path.join(os.path.dirname(__file__), "../../client/example/log4.json")
+        with open(example, encoding="utf-8") as file:
+            text = file.read()
+        # The README shows the file as it is.
+        with open(os.path.join(os.path.dirname(__file__), "../../README.md"), encoding="utf-8") as file:
+            self.assertIn(f"```json\n{text}```", file.read())
+        small = ["--n", "128", "--k", "256", "--m", "1", *FEW, *TARGET]
+        row = self.tune_json("--w", f"@{example}", *small)[0]["operators"][0]["rows"][0]
+        self.assertFalse(row["cache_hit"])
+        compiled = [c for c in row["trace"]["candidates"] if c["compile_ms"] > 0]
+        self.assertGreater(len(compiled), 0)
+        # Its values are what counts: under another name it is known, and changed it is not.
+        with open(f"{self.home}/same.json", "w", encoding="utf-8") as file:
+            file.write(text.replace("log4", "renamed"))
+        again = self.tune_json("--w", "@same.json", *small)[0]["operators"][0]["rows"][0]
+        self.assertTrue(again["cache_hit"])
+        self.assertEqual(again["key"], row["key"])
+        with open(f"{self.home}/other.json", "w", encoding="utf-8") as file:
+            file.write(text.replace("0.25,", "0.3,"))
+        other = self.manage_json("explain", "--w", "@other.json", "--n", "128", "--k", "256", "--m", "1", *TARGET)["entries"]
+        self.assertNotEqual(other[0]["key"], row["key"])
+
     def test_several_operators_from_a_file(self):
         with open(f"{self.home}/ops.json", "w", encoding="utf-8") as file:
             file.write('[{"w": "nf4", "n": 128, "k": 256, "m": [1]}, {"w": "int4", "n": 64, "k": 128, "m": "1"}]')
