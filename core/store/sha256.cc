@@ -1,10 +1,10 @@
 // SHA-256 (FIPS 180-4), so that keys need no cryptographic library below server/.
+#include "core/store/sha256.h"
+
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <string>
-
-#include "core/store/sha256.h"
 
 namespace ladder {
 namespace {

@@ -137,7 +137,7 @@ class WgmmaSchedule final : public Schedule {
         p.shape.blocks = blocks;
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
         for (const bool pair_table : {false, true}) {
-          if (pair_table && op.weight().element.kind != ElementKind::kTable) continue;
+          if (pair_table && !op.weight().element.tabular()) continue;
           p.pair_table = pair_table;
           p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3, 8);
           if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;  // what the main loop is unrolled by
@@ -299,7 +299,7 @@ class WgmmaSchedule final : public Schedule {
     }
     if (KBlocks(op) / Unroll(op, p) < p.shape.splits) return bad("fewer turns along K than splits");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
-    if (p.pair_table && op.weight().element.kind != ElementKind::kTable) return bad("pair_table needs table weights");
+    if (p.pair_table && !op.weight().element.tabular()) return bad("pair_table needs table weights");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
     if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), p.shape.stages, p.shape.stages) ==
         0) {
