@@ -4,20 +4,9 @@
 #include <numbers>
 #include <vector>
 
+#include "core/reference/natural_code.h"
+
 namespace ladder {
-namespace {
-
-uint32_t NaturalCode(std::span<const uint8_t> codes, int bits, int64_t columns, int64_t row, int64_t column) {
-  const int64_t row_bytes = (columns * bits + 7) / 8;
-  const int64_t bit = column * bits;
-  const int64_t at = row * row_bytes + bit / 8;
-  uint32_t word = codes[at];
-  if (bit % 8 + bits > 8) word |= static_cast<uint32_t>(codes[at + 1]) << 8;
-  return (word >> (bit % 8)) & ((1u << bits) - 1);
-}
-
-}  // namespace
-
 void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<const uint8_t> codes,
                         std::span<const uint8_t> scales, std::span<const uint8_t> zeros, std::span<double> out) {
   const WeightType& type = op.weight();
