@@ -37,6 +37,7 @@ pb::LookupRequest MakeRequest(const MatmulDescriptor& descriptor, const ClientOp
   op.set_zeros(descriptor.zeros);
   op.set_out(descriptor.out);
   if (descriptor.group.has_value()) op.set_group(*descriptor.group);
+  op.set_tensor_scale(descriptor.tensor_scale);
   op.set_bias(descriptor.bias);
   op.set_act(descriptor.act);
   op.set_output_scale(descriptor.output_scale);

@@ -43,9 +43,9 @@ struct PackArguments {
   int placement = 0;   // 0: copied, 1: integers, 2: tables
   int bits = 16;
   int offset_binary = 0;
-  int zero_mode = 0;  // none, original, rescale, quantized
-  int gated = 0;      // gate and up rows, interleaved
-  int unused = 0;
+  int zero_mode = 0;   // none, original, rescale, quantized
+  int gated = 0;       // gate and up rows, interleaved
+  int scale_type = 0;  // of natural scales: 0 as packed, 4 e4m3, 5 e8m0
 };
 
 }  // namespace ladder::client

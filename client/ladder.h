@@ -46,6 +46,7 @@ struct MatmulDescriptor {
   std::string zeros{};             // none, original, rescale, quantized
   std::string out{};               // fp16, bf16, fp32; default: the type of a
   std::optional<int64_t> group{};  // consecutive k per scale; -1: one scale per output channel
+  bool tensor_scale = false;       // an fp32 factor of the whole weight, given at launch; nvfp4 always has one
   bool bias = false;               // added in fp32; of the type of a
   std::string act{};               // none, silu, gelu (by the error function), gelu_tanh, swiglu
   bool output_scale = false;       // an fp32 factor given at launch
@@ -108,6 +109,7 @@ struct LaunchArguments {
   // [m, N] like y, of y's type. May be y itself (y += ...); otherwise the two must not overlap.
   const void* residual = nullptr;
   float output_scale = 1;  // of operators that have one; a captured graph keeps its value
+  float tensor_scale = 1;  // of weights that have one; likewise
   void* y =
       nullptr;  // [m, N] ([m, N / 2] with swiglu), contiguous, aligned to 16 bytes; overlaps no input but the residual
   int64_t m = 0;

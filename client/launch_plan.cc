@@ -73,10 +73,11 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op) {
                                             "\"; use the client of the service's version"));
   }
   shape.quantized = op.w() != "fp16" && op.w() != "bf16";
-  shape.scales = shape.quantized;
+  shape.scales = shape.quantized && op.scale() != "none";
   shape.zeros = shape.quantized && !op.zeros().empty() && op.zeros() != "none";
   shape.bias = op.bias();
   shape.output_scale = op.output_scale();
+  shape.tensor_scale = op.tensor_scale();
   shape.residual = op.residual();
   constexpr absl::string_view kActs[] = {"", "none", "silu", "gelu", "gelu_tanh", "swiglu"};
   if (std::find(std::begin(kActs), std::end(kActs), op.act()) == std::end(kActs)) {

@@ -31,6 +31,7 @@ struct MatmulShape {
   bool zeros = false;
   bool bias = false;
   bool output_scale = false;
+  bool tensor_scale = false;
   bool residual = false;
 };
 

@@ -96,7 +96,7 @@ absl::Status LoadedKernel::LaunchSlice(const LaunchArguments& arguments, int64_t
   base.y = static_cast<char*>(arguments.y) + first_row * shape_.y_row_bytes;
   base.workspace = arguments.workspace;
   base.m = static_cast<int>(rows);
-  base.output_scale = arguments.output_scale;
+  base.output_scale = arguments.output_scale * arguments.tensor_scale;  // nothing comes between the two
   if (arguments.residual != nullptr) {
     base.residual = static_cast<const char*>(arguments.residual) + first_row * shape_.y_row_bytes;
   }

@@ -33,6 +33,10 @@ absl::Status CheckArguments(const MatmulShape& shape, const LaunchArguments& arg
     return absl::InvalidArgumentError(
         "output_scale: the operator has none; ask for it with MatmulDescriptor::output_scale");
   }
+  if (!shape.tensor_scale && arguments.tensor_scale != 1) {
+    return absl::InvalidArgumentError(
+        "tensor_scale: the weight has none; ask for it with MatmulDescriptor::tensor_scale");
+  }
   return absl::OkStatus();
 }
 

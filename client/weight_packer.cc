@@ -38,9 +38,6 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
   plan.arguments.n = record.op().n();
   plan.arguments.k = record.op().k();
   plan.arguments.zero_mode = *zero_mode;
-  // Scales are 16 bits wide, one per row and group.
-  plan.arguments.groups = plan.arguments.n > 0 ? packed.natural_scale_bytes() / 2 / plan.arguments.n : 0;
-
   const bool plain = record.op().w() == "fp16" || record.op().w() == "bf16";
   if (plain) return plan;
   bool class_known = false;
@@ -50,16 +47,23 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
     if (part == "table") plan.arguments.placement = 2;
     if (part == "offset") plan.arguments.offset_binary = 1;
     if (part == "gate_up8") plan.arguments.gated = 1;
+    if (part == "e4m3_fp16") plan.arguments.scale_type = 4;
+    if (part == "e8m0_bf16") plan.arguments.scale_type = 5;
     int bits = 0;
     if (absl::ConsumePrefix(&part, "b") && absl::SimpleAtoi(part, &bits)) plan.arguments.bits = bits;
   }
   // A packing that this client doesn't know of must not pass for one that it does.
   const bool gated = record.op().act() == "swiglu";
   if (gated != (plan.arguments.gated != 0)) class_known = false;
+  const bool narrow_scales = record.op().scale() == "fp8_e4m3" || record.op().scale() == "e8m0";
+  if (narrow_scales != (plan.arguments.scale_type != 0)) class_known = false;
   if (!class_known || plan.arguments.placement == 0 || plan.arguments.bits != 4) {
     return absl::InternalError(absl::StrCat("this client can't pack the layout \"", plan.layout_id,
                                             "\"; use the client of the service's version"));
   }
+  // Scales, one per row and group, are 16 bits wide unless the layout says otherwise.
+  const int64_t scale_bytes = plan.arguments.scale_type == 0 ? 2 : 1;
+  plan.arguments.groups = plan.arguments.n > 0 ? packed.natural_scale_bytes() / scale_bytes / plan.arguments.n : 0;
   return plan;
 }
 

@@ -47,15 +47,26 @@ absl::Status CheckSizes(const PackedLayout& layout, size_t codes, size_t scales,
   return absl::OkStatus();
 }
 
-// Calls visit(natural byte offset, packed byte offset) for each 16-bit value of a scale-like plane.
+// Calls visit(natural index, packed index) for each value of a scale-like plane.
 template <typename Visit>
 void ForEachPlaneElement(const PackedLayout& layout, Visit visit) {
   for (int64_t row = 0; row < layout.n; row++) {
     const int64_t packed = layout.PackedRow(row);
     for (int64_t group = 0; group < layout.groups; group++) {
-      visit(2 * (row * layout.groups + group),
-            2 * ((packed / kBlockRows * layout.groups + group) * kBlockRows + packed % kBlockRows));
+      visit(row * layout.groups + group,
+            (packed / kBlockRows * layout.groups + group) * kBlockRows + packed % kBlockRows);
     }
+  }
+}
+
+// The same bits where the types agree, whatever they are; else the same number.
+void CopyElement(DataType from_type, std::span<const uint8_t> from, int64_t from_index, DataType to_type,
+                 std::span<uint8_t> to, int64_t to_index) {
+  if (from_type == to_type) {
+    const int64_t bytes = Bytes(to_type);
+    std::memcpy(to.data() + to_index * bytes, from.data() + from_index * bytes, bytes);
+  } else {
+    StoreElement(to_type, to.data(), to_index, LoadElement(from_type, from.data(), from_index));
   }
 }
 
@@ -71,7 +82,26 @@ void ForEachZeroCode(const PackedLayout& layout, Visit visit) {
   }
 }
 
+// What packing does to scales, in the layout's id.
+absl::string_view ScaleWidening(DataType scale) {
+  switch (scale) {
+    case DataType::kE4M3:
+      return ".e4m3_fp16";
+    case DataType::kE8M0:
+      return ".e8m0_bf16";
+    case DataType::kF16:
+    case DataType::kBF16:
+    case DataType::kF32:
+      break;
+  }
+  return "";
+}
+
 }  // namespace
+
+DataType PackedScaleType(DataType scale) {
+  return scale == DataType::kE8M0 ? DataType::kBF16 : scale == DataType::kE4M3 ? DataType::kF16 : scale;
+}
 
 PackedLayout PackedLayout::For(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
@@ -95,14 +125,14 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
 std::string PackedLayout::id() const {
   if (placement == CodePlacement::kNatural) return "natural.b16";
   return absl::StrCat("k16.b", bits, placement == CodePlacement::kTable ? ".table" : ".integer",
-                      offset_binary ? ".offset" : "", zeros == ZeroMode::kQuantized ? ".z4" : "",
+                      offset_binary ? ".offset" : "", ScaleWidening(scale), zeros == ZeroMode::kQuantized ? ".z4" : "",
                       gated ? ".gate_up8" : "");
 }
 
 int64_t PackedLayout::padded_n() const { return placement == CodePlacement::kNatural ? n : RoundUp(n, kBlockRows); }
 int64_t PackedLayout::padded_k() const { return placement == CodePlacement::kNatural ? k : RoundUp(k, kBlockColumns); }
 int64_t PackedLayout::weight_bytes() const { return padded_n() * padded_k() * bits / 8; }
-int64_t PackedLayout::scale_bytes() const { return groups * RoundUp(n, kBlockRows) * 2; }
+int64_t PackedLayout::scale_bytes() const { return groups * RoundUp(n, kBlockRows) * Bytes(PackedScaleType(scale)); }
 int64_t PackedLayout::zero_bytes() const {
   switch (zeros) {
     case ZeroMode::kNone:
@@ -117,7 +147,7 @@ int64_t PackedLayout::zero_bytes() const {
 }
 
 int64_t NaturalWeightBytes(const PackedLayout& layout) { return layout.n * RowBytes(layout.k, layout.bits); }
-int64_t NaturalScaleBytes(const PackedLayout& layout) { return layout.n * layout.groups * 2; }
+int64_t NaturalScaleBytes(const PackedLayout& layout) { return layout.n * layout.groups * Bytes(layout.scale); }
 int64_t NaturalZeroBytes(const PackedLayout& layout) {
   switch (layout.zeros) {
     case ZeroMode::kNone:
@@ -173,17 +203,19 @@ absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> 
       SetNibble(packed, at.word_offset + at.shift / 8, at.shift % 8, GetNibble(codes, row_bytes, row, column) ^ flip);
     }
   }
-  const auto copy2 = [](std::span<const uint8_t> from, int64_t at, std::span<uint8_t> to, int64_t to_at) {
-    std::memcpy(to.data() + to_at, from.data() + at, 2);
-  };
-  ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) { copy2(scales, natural, packed_scales, at); });
+  const DataType natural_type = layout.scale, packed_type = PackedScaleType(layout.scale);
+  ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) {
+    CopyElement(natural_type, scales, natural, packed_type, packed_scales, at);
+  });
   if (layout.zeros == ZeroMode::kQuantized) {
     const int64_t zero_row_bytes = RowBytes(layout.groups, layout.bits);
     ForEachZeroCode(layout, [&](int64_t row, int64_t group, int64_t at, int shift) {
       SetNibble(packed_zeros, at, shift, GetNibble(zeros, zero_row_bytes, row, group));
     });
   } else if (layout.zeros != ZeroMode::kNone) {
-    ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) { copy2(zeros, natural, packed_zeros, at); });
+    ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) {
+      CopyElement(natural_type, zeros, natural, packed_type, packed_zeros, at);
+    });
   }
   return absl::OkStatus();
 }
@@ -209,10 +241,10 @@ absl::Status UnpackReference(const PackedLayout& layout, std::span<const uint8_t
       SetNibble(codes, row * row_bytes + column / 2, static_cast<int>(4 * (column % 2)), code ^ flip);
     }
   }
-  const auto copy2 = [](std::span<const uint8_t> from, int64_t at, std::span<uint8_t> to, int64_t to_at) {
-    std::memcpy(to.data() + to_at, from.data() + at, 2);
-  };
-  ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) { copy2(packed_scales, at, scales, natural); });
+  const DataType natural_type = layout.scale, packed_type = PackedScaleType(layout.scale);
+  ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) {
+    CopyElement(packed_type, packed_scales, at, natural_type, scales, natural);
+  });
   if (layout.zeros == ZeroMode::kQuantized) {
     const int64_t zero_row_bytes = RowBytes(layout.groups, layout.bits);
     ForEachZeroCode(layout, [&](int64_t row, int64_t group, int64_t at, int shift) {
@@ -220,7 +252,9 @@ absl::Status UnpackReference(const PackedLayout& layout, std::span<const uint8_t
                 (packed_zeros[at] >> shift) & 15);
     });
   } else if (layout.zeros != ZeroMode::kNone) {
-    ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) { copy2(packed_zeros, at, zeros, natural); });
+    ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) {
+      CopyElement(packed_type, packed_zeros, at, natural_type, zeros, natural);
+    });
   }
   return absl::OkStatus();
 }

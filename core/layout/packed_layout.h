@@ -18,6 +18,11 @@ enum class CodePlacement : uint8_t {
   kTable = 2,    // in bits 8i + 4h
 };
 
+// The type of a packed scale plane's values. Scales of 8 bits are widened by packing, exactly: e8m0 to bf16, whose
+// exponent it is (fp16 would overflow), e4m3 to fp16. Kernels then know 16-bit scales only, at the price of a byte for
+// each group.
+DataType PackedScaleType(DataType scale);
+
 // Blocks of 64 rows x 64 columns (4 bits), 2,048 bytes each, in the order [N/64][K/64][4 row tiles][32 lanes][4 words]:
 // word f of lane t in tile r holds rows 16r + t/4 (+8), columns 16f + 2(t%4) + {0,1} (+8) of the block. N pads to 64, K
 // to 64; padding codes decode to a finite value (kernels neutralise padded k by zero activations and drop padded rows).
@@ -31,8 +36,8 @@ struct PackedLayout {
   int64_t n = 0;
   int64_t k = 0;
   int bits = 0;
-  int64_t groups = 0;  // K / group, or 0 without scales
-  DataType scale = DataType::kF16;
+  int64_t groups = 0;               // K / group, or 0 without scales
+  DataType scale = DataType::kF16;  // in the natural form; packed: PackedScaleType
   ZeroMode zeros = ZeroMode::kNone;
   bool gated = false;          // gate and up rows interleaved by 8
   bool offset_binary = false;  // signed codes: two's complement in, code + 2^(bits-1) packed

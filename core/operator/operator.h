@@ -68,6 +68,9 @@ class NormalizedOperator {
   bool bias() const { return bias_; }
   ActivationFunction act() const { return act_; }
   bool output_scale() const { return output_scale_; }
+  // Kernels multiply what they store by a factor: the output scale, or the weight's tensor scale, or the product of
+  // both.
+  bool scales_output() const { return output_scale_ || weight_.tensor_scale; }
   bool residual() const { return residual_; }
   int64_t n() const { return n_; }  // rows of W
   int64_t k() const { return k_; }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "core/layout/packed_layout.h"
+
 namespace ladder {
 namespace {
 
@@ -32,7 +34,7 @@ double DecodeRoundoff(const NormalizedOperator& op) {
 double ScaleRoundoff(const NormalizedOperator& op, const NumericsSpec& numerics) {
   const WeightType& w = op.weight();
   if (!w.has_scale || !numerics.scale_in_weights) return 0;
-  return UnitRoundoff(op.compute()) * (w.scale == op.compute() ? 1 : 2);
+  return UnitRoundoff(op.compute()) * (PackedScaleType(w.scale) == op.compute() ? 1 : 2);
 }
 
 }  // namespace
@@ -66,8 +68,9 @@ ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics) 
   ErrorBound bound;
   bound.relative = UnitRoundoff(op.out());
   const ActivationError act = ErrorOf(op.act());
-  // The output scale's product, of at most |z t|, is rounded once; so is the residual's addition, of y itself.
-  const double scaling = op.output_scale() ? kFloatRoundoff : 0;
+  // The product with the output scale and the tensor scale, of at most |z t|, is rounded once; so is the residual's
+  // addition, of y itself.
+  const double scaling = op.scales_output() ? kFloatRoundoff : 0;
   if (op.residual()) bound.relative += kFloatRoundoff;
   // Swiglu: the sums g and u are off by at most A S_g and A S_u, h = silu(g) so by at most B S_g with B = slope A +
   // evaluation >= A, and h u by |u'| B S_g + |h| A S_u, u' being the computed u, at most |u| + A S_u. That is B times

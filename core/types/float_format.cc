@@ -34,7 +34,9 @@ uint8_t FloatToE4M3(float value) {
   return static_cast<uint8_t>(sign | std::min(units + (static_cast<uint32_t>(exponent + 6) << 3), 0x7eu));
 }
 
-float E4M3ToFloat(uint8_t bits) { return static_cast<float>(kE4M3.Decode(bits)); }
+float E4M3ToFloat(uint8_t bits) {
+  return std::copysign(static_cast<float>(kE4M3.Decode(bits)), (bits & 0x80) != 0 ? -1.0f : 1.0f);  // a NaN's sign too
+}
 
 uint8_t FloatToE8M0(float value) {
   if (std::isnan(value) || value < 0) return 255;

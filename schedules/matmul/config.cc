@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "core/layout/packed_layout.h"
 
 namespace ladder {
 namespace {
@@ -20,7 +21,7 @@ absl::string_view TypeName(DataType type) {
       return "ladder::F32";
     case DataType::kE4M3:
     case DataType::kE8M0:
-      break;  // SupportsQuantizedWeight refuses them
+      break;  // packed as others: PackedScaleType
   }
   return "";
 }
@@ -127,16 +128,17 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
   const WeightType& weight = op.weight();
   const bool scaled = weight.has_scale;
   std::string text = "struct Config {\n";
-  absl::StrAppendFormat(
-      &text, "  using Compute = %s;\n  using Output = %s;\n  using Weight = %s;\n  using Scale = %s;\n",
-      TypeName(op.compute()), TypeName(op.out()), WeightName(op), TypeName(scaled ? weight.scale : op.compute()));
+  absl::StrAppendFormat(&text,
+                        "  using Compute = %s;\n  using Output = %s;\n  using Weight = %s;\n  using Scale = %s;\n",
+                        TypeName(op.compute()), TypeName(op.out()), WeightName(op),
+                        TypeName(scaled ? PackedScaleType(weight.scale) : op.compute()));
   absl::StrAppendFormat(&text, "  static constexpr ladder::Zeros kZeros = ladder::Zeros::%s;\n",
                         ZerosName(scaled ? weight.zeros : ZeroMode::kNone));
   absl::StrAppendFormat(&text, "  static constexpr int kN = %d, kK = %d, kGroup = %d;\n", op.n(), op.k(),
                         scaled ? weight.group : op.k());
   absl::StrAppendFormat(&text, "  static constexpr ladder::Act kAct = ladder::Act::%s;\n", ActName(op.act()));
   absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s, kOutputScale = %s, kResidual = %s;\n",
-                        BoolName(op.bias()), BoolName(op.output_scale()), BoolName(op.residual()));
+                        BoolName(op.bias()), BoolName(op.scales_output()), BoolName(op.residual()));
   if (!shape.parameters.empty()) {
     text += "  static constexpr int ";
     for (size_t i = 0; i < shape.parameters.size(); i++) {
@@ -171,12 +173,12 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   if (!weight.has_scale) {
     return absl::UnimplementedError("scale: weights without scales are not served; nearest: fp16, bf16");
   }
-  if (weight.scale != DataType::kF16 && weight.scale != DataType::kBF16) {
-    return absl::UnimplementedError(
-        absl::StrCat("scale: ", Name(weight.scale), " scales are not served; nearest: fp16, bf16"));
+  if (weight.scale == DataType::kF32) {
+    return absl::UnimplementedError("scale: fp32 scales are not served; nearest: fp16, bf16");
   }
-  if (weight.tensor_scale) {
-    return absl::UnimplementedError("tensor_scale: not served; nearest: scales that include it");
+  if (weight.tensor_scale && (op.bias() || op.act() != ActivationFunction::kNone)) {
+    return absl::UnimplementedError(
+        "tensor_scale: not served with a bias or an activation function; nearest: neither of them");
   }
   if (absl::Status status = CheckTable(element, op.compute()); !status.ok()) return status;
   if (weight.zeros != ZeroMode::kNone && element.kind != ElementKind::kUnsigned) {

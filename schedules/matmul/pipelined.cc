@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/layout/packed_layout.h"
 #include "core/schedule/cost_model.h"
 #include "schedules/matmul/config.h"
 
@@ -111,7 +112,8 @@ struct Plan {
   // Scales of bf16 reach beyond fp16; per-channel scales cost nothing on the sums.
   static bool ScalesFitWeights(const NormalizedOperator& op) {
     const WeightType& weight = op.weight();
-    return weight.group != op.k() && weight.zeros != ZeroMode::kRescale && weight.scale == op.compute();
+    return weight.group != op.k() && weight.zeros != ZeroMode::kRescale &&
+           PackedScaleType(weight.scale) == op.compute();
   }
 
   int64_t MaxM() const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/layout/packed_layout.h"
 #include "core/schedule/cost_model.h"
 #include "schedules/matmul/config.h"
 #include "schedules/matmul/warp_group.h"
@@ -66,7 +67,7 @@ int64_t FactorBytes(const NormalizedOperator& op) {
 bool CanScaleSums(const NormalizedOperator& op) { return OneFactor(op) && op.weight().zeros != ZeroMode::kRescale; }
 // A weight times a bf16 scale may overflow fp16.
 bool CanScaleWeights(const NormalizedOperator& op) {
-  return op.compute() == DataType::kBF16 || op.weight().scale == DataType::kF16;
+  return op.compute() == DataType::kBF16 || PackedScaleType(op.weight().scale) == DataType::kF16;
 }
 
 struct Parameters {

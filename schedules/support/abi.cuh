@@ -7,13 +7,14 @@
 namespace ladder::support {
 
 inline constexpr int kSupportThreads = 256;
+inline constexpr int kScaleE4M3 = 4, kScaleE8M0 = 5;  // DataType
 
 // ladder_pack reads the natural form and writes the packed one; ladder_unpack the other way round. 96 bytes.
 // Natural form: codes row-major, 4 bits each, little-endian within bytes, rows byte-aligned; scales and zeros row-major
 // [n][groups]; quantized zeros row-major, 4 bits each, rows byte-aligned. Packed form: core/layout/packed_layout.h.
 struct PackArguments {
   void* codes;
-  void* scales;  // 16-bit values; unused when groups == 0
+  void* scales;  // 16-bit values, or what scale_type says; unused when groups == 0
   void* zeros;   // unused when zero_mode == 0
   void* packed;  // 16-byte aligned, as are all packed pointers
   void* packed_scales;
@@ -26,7 +27,7 @@ struct PackArguments {
   int offset_binary;  // 1: two's complement codes, packed as code + 8
   int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (4-bit)
   int gated;          // 1: gate rows [0, n/2) and up rows [n/2, n), interleaved by 8; n is a multiple of 16
-  int unused;
+  int scale_type;     // natural scales: 0 as packed; DataType 4 (e4m3, packed as fp16) or 5 (e8m0, packed as bf16)
 };
 
 // ladder_random fills a matrix. 48 bytes.
@@ -37,6 +38,7 @@ enum RandomKind : int {
   kRandomCodes4 = 4,  // all 16 codes; rows are byte-aligned, a last half byte is zero
   kRandomBytes = 5,   // all 256
   kRandomE4M3 = 6,    // finite fp8 values of magnitude below 2
+  kRandomE8M0 = 7,    // 2^-8 to 2^-1
 };
 struct RandomArguments {
   void* out;
@@ -66,7 +68,7 @@ struct ReferenceArguments {
   i64 group;             // consecutive k per scale; 0: no scales
   float table[16];       // value of each code, two's complement codes included
   int activation;        // DataType: 1 fp16, 2 bf16
-  int scale;             // DataType of scales and of zeros that aren't quantized
+  int scale;             // DataType of scales (1, 2, 4, 5) and of zeros that aren't quantized (1, 2)
   int plain;             // 0: 4-bit codes through the table; else the DataType of 16-bit weights
   int zero_mode;         // as in PackArguments
   int act;               // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu

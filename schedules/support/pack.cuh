@@ -86,22 +86,51 @@ LADDER_DEVICE void unpack_codes(const PackArguments& p) {
   }
 }
 
-// Planes of 16-bit values: [n][groups] <-> [n / 64][groups][64], padded rows zero.
-LADDER_DEVICE void pack_plane(const PackArguments& p, void* packed, const void* natural) {
+// Scales of 8 bits as packing widens them, exactly: e4m3 to fp16, e8m0 to bf16.
+LADDER_DEVICE u32 widen_scale(int type, u32 byte) {
+  if (type == kScaleE8M0) return byte == 0xff ? 0x7fc0u : byte == 0 ? 0x0040u : byte << 7;  // 2^-127 is subnormal
+  const u32 sign = (byte & 0x80) << 8, magnitude = byte & 0x7f;
+  if (magnitude == 0x7f) return sign | 0x7e00u;
+  if (magnitude >= 8) return sign | ((magnitude << 7) + (8u << 10));  // fp16's bias is 8 more
+  if (magnitude == 0) return sign;
+  const u32 top = magnitude >= 4 ? 2 : magnitude >> 1;  // subnormal: magnitude * 2^-9, its highest bit 2^(top - 9)
+  return sign | (top + 6) << 10 | ((magnitude << (10 - top)) & 0x3ffu);
+}
+LADDER_DEVICE u32 narrow_scale(int type, u32 bits) {
+  if (type == kScaleE8M0) return (bits & 0x7fff) > 0x7f80u ? 0xffu : bits == 0x0040u ? 0u : bits >> 7;
+  const u32 sign = bits >> 8 & 0x80, magnitude = bits & 0x7fff, exponent = magnitude >> 10;
+  if (magnitude > 0x7c00u) return sign | 0x7f;
+  if (exponent >= 9) return sign | (magnitude - (8u << 10)) >> 7;
+  return magnitude == 0 ? sign : sign | ((magnitude & 0x3ffu) | 0x400u) >> (16 - exponent);
+}
+
+// Planes of 16-bit values, in natural form those of `type` if that is not 0: [n][groups] <-> [n / 64][groups][64],
+// padded rows zero.
+LADDER_DEVICE void pack_plane(const PackArguments& p, void* packed, const void* natural, int type) {
   const i64 groups = p.groups;
 #pragma unroll 1
   for (i64 item = first_item(); item < (p.n + 63) / 64 * groups * 64; item += item_stride()) {
     const i64 row = item / 64 / groups * 64 + item % 64, group = item / 64 % groups;
-    static_cast<u16*>(packed)[item] =
-        row < p.n ? static_cast<const u16*>(natural)[natural_row(p, row) * groups + group] : u16{0};
+    u32 bits = 0;
+    if (row < p.n) {
+      const i64 from = natural_row(p, row) * groups + group;
+      bits =
+          type == 0 ? static_cast<const u16*>(natural)[from] : widen_scale(type, static_cast<const u8*>(natural)[from]);
+    }
+    static_cast<u16*>(packed)[item] = static_cast<u16>(bits);
   }
 }
-LADDER_DEVICE void unpack_plane(const PackArguments& p, void* natural, const void* packed) {
+LADDER_DEVICE void unpack_plane(const PackArguments& p, void* natural, const void* packed, int type) {
   const i64 groups = p.groups;
 #pragma unroll 1
   for (i64 item = first_item(); item < p.n * groups; item += item_stride()) {
     const i64 row = packed_row(p, item / groups), group = item % groups;
-    static_cast<u16*>(natural)[item] = static_cast<const u16*>(packed)[(row / 64 * groups + group) * 64 + row % 64];
+    const u16 bits = static_cast<const u16*>(packed)[(row / 64 * groups + group) * 64 + row % 64];
+    if (type == 0) {
+      static_cast<u16*>(natural)[item] = bits;
+    } else {
+      static_cast<u8*>(natural)[item] = static_cast<u8>(narrow_scale(type, bits));
+    }
   }
 }
 
@@ -142,11 +171,11 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_pack(const ladder::support::Pac
   } else {
     pack_codes(p);
   }
-  if (p.groups > 0) pack_plane(p, p.packed_scales, p.scales);
+  if (p.groups > 0) pack_plane(p, p.packed_scales, p.scales, p.scale_type);
   if (p.zero_mode == 3) {
     pack_zero_codes(p, p.packed_zeros, p.zeros);
   } else if (p.zero_mode != 0) {
-    pack_plane(p, p.packed_zeros, p.zeros);
+    pack_plane(p, p.packed_zeros, p.zeros, 0);
   }
 }
 
@@ -157,10 +186,10 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_unpack(const ladder::support::P
   } else {
     unpack_codes(p);
   }
-  if (p.groups > 0) unpack_plane(p, p.scales, p.packed_scales);
+  if (p.groups > 0) unpack_plane(p, p.scales, p.packed_scales, p.scale_type);
   if (p.zero_mode == 3) {
     unpack_zero_codes(p, p.zeros, p.packed_zeros);
   } else if (p.zero_mode != 0) {
-    unpack_plane(p, p.zeros, p.packed_zeros);
+    unpack_plane(p, p.zeros, p.packed_zeros, 0);
   }
 }

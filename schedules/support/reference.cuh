@@ -11,6 +11,17 @@ LADDER_DEVICE float load_16bit(const void* data, i64 index, int type) {
   return type == 1 ? to_float(F16{}, bits) : to_float(BF16{}, bits);
 }
 
+LADDER_DEVICE float load_scale(const void* data, i64 index, int type) {
+  if (type != kScaleE4M3 && type != kScaleE8M0) return load_16bit(data, index, type);
+  const int byte = static_cast<const u8*>(data)[index];
+  if (type == kScaleE8M0) return byte == 0xff ? __int_as_float(0x7fffffff) : ldexpf(1.0f, byte - 127);
+  const int exponent = byte >> 3 & 15, mantissa = byte & 7;
+  const float value = (byte & 0x7f) == 0x7f ? __int_as_float(0x7fffffff)
+                      : exponent == 0       ? ldexpf(static_cast<float>(mantissa), -9)
+                                            : ldexpf(static_cast<float>(8 + mantissa), exponent - 10);
+  return byte & 0x80 ? -value : value;
+}
+
 // One weight, exactly as long as fp32 holds code * scale (11 + 13 bits), else rounded once to fp32.
 LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* table, i64 row, i64 column) {
   if (p.plain != 0) return load_16bit(p.codes, row * p.k + column, p.plain);
@@ -19,7 +30,7 @@ LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* t
   if (p.group == 0) return value;
   const i64 groups = p.k / p.group;
   const i64 group = static_cast<u32>(column) / static_cast<u32>(p.group);
-  const float scale = load_16bit(p.scales, row * groups + group, p.scale);
+  const float scale = load_scale(p.scales, row * groups + group, p.scale);
   if (p.zero_mode == 0) return value * scale;
   if (p.zero_mode == 3) {
     const u32 zeros = static_cast<const u8*>(p.zeros)[row * ((groups + 1) / 2) + group / 2];

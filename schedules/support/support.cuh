@@ -53,6 +53,9 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
       case kRandomE4M3:
         static_cast<u8*>(p.out)[i] = static_cast<u8>((bits >> 56) & 0xbf);
         break;
+      case kRandomE8M0:
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(119 + (bits >> 61));
+        break;
       default:
         static_cast<u8*>(p.out)[i] = static_cast<u8>(bits >> 56);
         break;

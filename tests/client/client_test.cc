@@ -103,13 +103,15 @@ TEST_F(ClientTest, ServesMoreRowsThanAKernelTakesInSlices) {
 TEST_F(ClientTest, PassesOutputScaleAndResidual) {
   pb::LookupResult& result = service_.AddRecord(16, "kernel");
   result.mutable_record()->mutable_op()->set_output_scale(true);
+  result.mutable_record()->mutable_op()->set_tensor_scale(true);
   result.mutable_record()->mutable_op()->set_residual(true);
   result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_max_m(16);
   const std::shared_ptr<Matmul> matmul = Get().value();
   LaunchArguments arguments = Arguments(20);
   EXPECT_EQ(matmul->Launch(arguments, kStream).message().find("residual:"), 0u);
   arguments.residual = arguments.y;
-  arguments.output_scale = 0.5f;
+  arguments.output_scale = 0.25f;
+  arguments.tensor_scale = 2;
   ASSERT_TRUE(matmul->Launch(arguments, kStream).ok());
   ASSERT_EQ(gpu_.launches.size(), 2u);
   for (const RecordedLaunch& launch : gpu_.launches) {
@@ -181,6 +183,7 @@ TEST_F(ClientTest, ChecksArgumentsBeforeLaunching) {
   refused("bias:", [](LaunchArguments& a) { a.bias = memory; });
   refused("residual:", [](LaunchArguments& a) { a.residual = memory; });
   refused("output_scale:", [](LaunchArguments& a) { a.output_scale = 2; });
+  refused("tensor_scale:", [](LaunchArguments& a) { a.tensor_scale = 2; });
   EXPECT_TRUE(gpu_.launches.empty());
 }
 

@@ -60,6 +60,7 @@ TEST(KernelArguments, PackArgumentsAreThePackKernels) {
   EXPECT_SAME_FIELD(PackArguments, Theirs, offset_binary);
   EXPECT_SAME_FIELD(PackArguments, Theirs, zero_mode);
   EXPECT_SAME_FIELD(PackArguments, Theirs, gated);
+  EXPECT_SAME_FIELD(PackArguments, Theirs, scale_type);
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
        {Case{"int4", "none", 64, 64, 64}, Case{"int4", "none", 100, 77, -1}, Case{"nf4", "none", 65, 320, 64},
         Case{"uint4", "original", 70, 96, 32}, Case{"uint4", "rescale", 128, 48, 16},
         Case{"uint4", "quantized", 200, 144, 48}, Case{"uint4", "quantized", 1, 15, -1},
+        Case{"mxfp4", "none", 70, 96, 32}, Case{"nvfp4", "none", 64, 48, 16}, Case{"nvfp4", "none", 160, 512, 16},
         Case{"int4", "none", 80, 77, -1, "swiglu"}, Case{"uint4", "original", 208, 96, 32, "swiglu"},
         Case{"uint4", "quantized", 16, 144, 48, "swiglu"}}) {
     const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group, c.act));

@@ -69,9 +69,10 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   if (weight.has_scale) {
     problem.scales.resize(NaturalScaleBytes(layout));
     for (int64_t i = 0; i < static_cast<int64_t>(problem.scales.size()) / Bytes(weight.scale); ++i) {
-      const double magnitude = random.Uniform(0.01, 0.03);
+      const bool power = weight.scale == DataType::kE8M0;  // of either size, but of no sign
+      const double magnitude = power ? std::exp2(random.Uniform(-40, 5)) : random.Uniform(0.01, 0.03);
       StoreElement(weight.scale, problem.scales.data(), i,
-                   static_cast<float>(random.Bits() % 4 ? magnitude : -magnitude));
+                   static_cast<float>(power || random.Bits() % 4 ? magnitude : -magnitude));
     }
     problem.zeros.resize(NaturalZeroBytes(layout));
     switch (weight.zeros) {
@@ -92,7 +93,7 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     problem.bias = DeviceBuffer(op.n() * Bytes(op.activation()));
     FillUniform(op.activation(), -1, 1, random, problem.bias.span());
   }
-  if (op.output_scale()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
+  if (op.scales_output()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
   if (op.residual()) {
     problem.residual = DeviceBuffer(m * op.columns() * Bytes(op.out()));
     FillUniform(op.out(), -2, 2, random, problem.residual.span());

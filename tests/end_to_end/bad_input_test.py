@@ -27,7 +27,7 @@ class BadInput(Home):
 
     def test_formats_that_nothing_serves(self):
         self.refused_tune(["--w", "int5"], "int5 has 5 bits", "nearest: int4")
-        self.refused_tune(["--w", "nvfp4"], "fp8_e4m3 scales", "nearest: fp16, bf16")
+        self.refused_tune(["--w", "int4", "--scale", "fp32"], "fp32 scales", "nearest: fp16, bf16")
         self.refused_tune(["--w", "mxfp4", "--group", "64"], "--group", "mxfp4", "groups of 32")
 
     def test_weight_types_that_make_no_sense(self):

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "core/backend/cuda/support_abi.h"
+#include "core/types/data_type.h"
 
 namespace ladder {
 namespace {
@@ -45,6 +46,7 @@ LADDER_SAME(support::PackArguments, cuda::PackArguments, bits);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, offset_binary);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, zero_mode);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, gated);
+LADDER_SAME(support::PackArguments, cuda::PackArguments, scale_type);
 
 LADDER_SAME_SIZE(support::RandomArguments, cuda::RandomArguments);
 LADDER_SAME(support::RandomArguments, cuda::RandomArguments, out);
@@ -114,6 +116,9 @@ TEST(SupportAbi, ConstantsAgree) {
   EXPECT_EQ(static_cast<int>(support::kRandomCodes4), static_cast<int>(cuda::kRandomCodes4));
   EXPECT_EQ(static_cast<int>(support::kRandomBytes), static_cast<int>(cuda::kRandomBytes));
   EXPECT_EQ(static_cast<int>(support::kRandomE4M3), static_cast<int>(cuda::kRandomE4M3));
+  EXPECT_EQ(static_cast<int>(support::kRandomE8M0), static_cast<int>(cuda::kRandomE8M0));
+  EXPECT_EQ(support::kScaleE4M3, static_cast<int>(DataType::kE4M3));
+  EXPECT_EQ(support::kScaleE8M0, static_cast<int>(DataType::kE8M0));
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ TEST_P(HostPack, PacksAndUnpacksLikeTheReference) {
   arguments.offset_binary = layout.offset_binary ? 1 : 0;
   arguments.zero_mode = static_cast<int>(layout.zeros);
   arguments.gated = layout.gated ? 1 : 0;
+  arguments.scale_type = PackedScaleType(layout.scale) == layout.scale ? 0 : static_cast<int>(layout.scale);
   ladder_pack(arguments);
   EXPECT_EQ(packed.codes, expected.codes);
   EXPECT_EQ(packed.scales, expected.scales);
@@ -56,6 +57,19 @@ TEST_P(HostPack, PacksAndUnpacksLikeTheReference) {
   EXPECT_EQ(back.codes, natural.codes);
   EXPECT_EQ(back.scales, natural.scales);
   EXPECT_EQ(back.zeros, natural.zeros);
+}
+
+// Every code of a scale, NaNs among them, against the reference's conversions, and back.
+TEST(PackScales, WidensEveryCodeExactly) {
+  for (const DataType type : {DataType::kE4M3, DataType::kE8M0}) {
+    for (uint32_t code = 0; code < 256; code++) {
+      const auto byte = static_cast<uint8_t>(code);
+      uint16_t expected = 0;
+      StoreElement(PackedScaleType(type), &expected, 0, LoadElement(type, &byte, 0));
+      EXPECT_EQ(support::widen_scale(static_cast<int>(type), code), expected) << Name(type) << " " << code;
+      EXPECT_EQ(support::narrow_scale(static_cast<int>(type), expected), code) << Name(type) << " " << code;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, HostPack, testing::ValuesIn(PackingCases()),

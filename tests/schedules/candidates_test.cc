@@ -96,8 +96,8 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
       {{.w = "mxfp6_e2m3"}, "w: fp6_e2m3 has 6 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
       {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},
-      {{.w = "mxfp4"}, "scale: e8m0 scales", "nearest: fp16, bf16"},
-      {{.w = "int4", .tensor_scale = true}, "tensor_scale: not served", "nearest: scales that include it"},
+      {{.w = "nvfp4", .bias = true}, "tensor_scale: not served with a bias", "nearest: neither"},
+      {{.w = "nvfp4", .act = "silu"}, "tensor_scale: not served with a bias", "nearest: neither"},
       // 65519 is the last number that rounds to a finite fp16; 1e-7 would lose digits as a subnormal.
       {{.element = table(65520)}, "w: the value of code 15, 65520, does not fit fp16", "nearest: bf16 activations"},
       {{.element = table(1e-7f)}, "w: the value of code 15, 1e-07, does not fit fp16", "nearest: bf16 activations"},

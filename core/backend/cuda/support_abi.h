@@ -33,7 +33,7 @@ inline constexpr double kNotFiniteRatio = 1e30;
 struct PackArguments {
   DevicePointer codes, scales, zeros, packed, packed_scales, packed_zeros;
   int64_t n, k, groups;
-  int32_t placement, bits, offset_binary, zero_mode, gated, unused;
+  int32_t placement, bits, offset_binary, zero_mode, gated, scale_type;
 };
 
 enum RandomKind : int32_t {
@@ -43,6 +43,7 @@ enum RandomKind : int32_t {
   kRandomCodes4 = 4,
   kRandomBytes = 5,
   kRandomE4M3 = 6,
+  kRandomE8M0 = 7,
 };
 
 struct RandomArguments {

@@ -26,7 +26,7 @@ PackArguments PackArgumentsFor(const PackedLayout& layout, const PlanePointers& 
   arguments.offset_binary = layout.offset_binary ? 1 : 0;
   arguments.zero_mode = static_cast<int32_t>(layout.zeros);
   arguments.gated = layout.gated ? 1 : 0;
-  arguments.unused = 0;
+  arguments.scale_type = PackedScaleType(layout.scale) == layout.scale ? 0 : static_cast<int32_t>(layout.scale);
   return arguments;
 }
 
@@ -130,7 +130,6 @@ absl::StatusOr<Comparison> SupportKernels::Compare(DevicePointer y, DataType out
   arguments.absolute = bound.absolute;
   arguments.tiny = bound.tiny;
   arguments.out = static_cast<int32_t>(out);
-  arguments.unused = 0;
   LADDER_RETURN_IF_ERROR(Run(compare_, &arguments, stream));
   LADDER_RETURN_IF_ERROR(stream.Download(&result, scratch_.pointer(), sizeof(result)));
   Comparison comparison;

@@ -34,7 +34,7 @@ int32_t Uniform(DataType type) {
     case DataType::kE4M3:
       return kRandomE4M3;
     case DataType::kE8M0:
-      break;  // no schedule serves such scales
+      return kRandomE8M0;
   }
   return kRandomF32;
 }
@@ -79,7 +79,7 @@ WeightPointers WorkloadData::weight(int copy) const {
 }
 
 EpilogueArguments WorkloadData::epilogue() const {
-  return {workload_.op.residual() ? residual_.pointer() : 0, workload_.op.output_scale() ? kOutputScale : 1.0f};
+  return {workload_.op.residual() ? residual_.pointer() : 0, workload_.op.scales_output() ? kOutputScale : 1.0f};
 }
 
 absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference, const SupportKernels& support) {
