@@ -66,10 +66,11 @@ TEST(ProtoConvertTest, ElementLayoutsSurvive) {
 TEST(ProtoConvertTest, ElementsAreBounded) {
   pb::OperatorDescriptor message = ToProto(SampleDescriptor(1000));
   for (int i = 0; i < 257; i++) message.mutable_element()->add_table(0);
-  EXPECT_THAT(FromProto(message).status().message(), StartsWith("element.table: 257 values"));
+  EXPECT_THAT(std::string(FromProto(message).status().message()), StartsWith("element.table: 257 values"));
   message.mutable_element()->clear_table();
   message.mutable_element()->mutable_layout()->set_specials(std::string(1000, 'x'));
-  EXPECT_THAT(FromProto(message).status().message(), StartsWith("element.float.specials: 1000 characters"));
+  EXPECT_THAT(std::string(FromProto(message).status().message()),
+              StartsWith("element.float.specials: 1000 characters"));
 }
 
 TEST(ProtoConvertTest, EmptyDescriptorMeansTheDefaults) {
