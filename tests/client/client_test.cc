@@ -381,6 +381,20 @@ TEST_F(ClientTest, PacksGateAndUpRows) {
   EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
 }
 
+TEST_F(ClientTest, PacksScalesOf8Bits) {
+  pb::TuningRecord& record = *service_.AddRecord(1, "kernel").mutable_record();
+  record.mutable_op()->set_scale("e8m0");
+  record.mutable_packed()->set_natural_scale_bytes(1024 * 8);
+  // A layout that doesn't say how such scales are packed is a service of another version.
+  EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
+  record.mutable_packed()->set_layout_id("k16.b4.table.e8m0_bf16");
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  char packed[16];
+  ASSERT_TRUE(matmul->Pack({.codes = memory, .scales = memory}, {.weight = packed, .scale = packed}, kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).pack.scale_type, 5);
+  EXPECT_EQ(gpu_.launches.at(0).pack.groups, 8);
+}
+
 TEST_F(ClientTest, ReleasesEverything) {
   service_.AddRecord(1, "kernel");
   std::shared_ptr<Matmul> matmul = Get({.watch = true}).value();

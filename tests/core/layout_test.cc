@@ -105,6 +105,8 @@ TEST(PackedLayout, GateAndUpRowsLieInOneFragment) {
   const PackedLayout gated = PackedLayout::For(Op("nf4", "none", 80, 64, -1, "swiglu"));
   EXPECT_EQ(plain.id(), "k16.b4.table");
   EXPECT_EQ(gated.id(), "k16.b4.table.gate_up8");
+  EXPECT_EQ(PackedLayout::For(Op("mxfp4", "none", 64, 64, 32)).id(), "k16.b4.table.e8m0_bf16");
+  EXPECT_EQ(PackedLayout::For(Op("nvfp4", "none", 64, 64, 16)).id(), "k16.b4.table.e4m3_fp16");
   for (int64_t column = 0; column < 40; column++) {  // of Y
     const int64_t gate = column / 8 * 16 + column % 8;
     EXPECT_EQ(gated.PackedRow(column), gate);
