@@ -270,13 +270,6 @@ LADDER_DEVICE Vec4 load_cluster_v4(u32 a, u32 rank) {
       : "r"(a), "r"(rank));
   return v;
 }
-LADDER_DEVICE float load_cluster_f32(u32 a, u32 rank) {
-  float v;
-  asm volatile("{\n.reg .u32 there;\nmapa.shared::cluster.u32 there, %1, %2;\nld.shared::cluster.f32 %0, [there];\n}"
-               : "=f"(v)
-               : "r"(a), "r"(rank));
-  return v;
-}
 
 // Orders this thread's ordinary shared-memory accesses before later asynchronous ones (TMA, wgmma).
 LADDER_DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }

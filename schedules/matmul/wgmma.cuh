@@ -168,6 +168,13 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, 
   }
 }
 
+// A math warp is done with a stage. That its lanes have met in a product since they read their words orders nothing for
+// memory: the warp barrier does, and is what racecheck wants to see.
+LADDER_DEVICE void release_stage(u32 empty) {
+  warp_sync();
+  if (lane_id() == 0) barrier_arrive(empty);
+}
+
 // One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where
 // things lie, which register set is next and where a group of scales begins are constants: at small token tiles the
 // instructions around the decode cost as much as a third of it.
@@ -181,7 +188,6 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   constexpr int kUnroll = Config::kUnroll;
   constexpr int kValues = Config::kTokens / 2;
   const u32 thread = thread_id() & 127;
-  const bool first_lane = (thread & 31) == 0;
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
   const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
   const u32 ring_x = wgmma_descriptor_low(base);
@@ -285,11 +291,11 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           wgmma_commit();
           wgmma_wait<1>();
           // The stage before has been multiplied.
-          if (c == 0 && first_lane) {
+          if (c == 0) {
             if (u > 0) {
-              barrier_arrive(base + Plan::kEmpty + (stage - 1) * 8);
+              release_stage(base + Plan::kEmpty + (stage - 1) * 8);
             } else if (previous_empty != 0) {
-              barrier_arrive(previous_empty);
+              release_stage(previous_empty);
             }
           }
         }
@@ -310,7 +316,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
       wgmma_settle(acc[t]);
       if constexpr (Plan::kAtGroupEnds) wgmma_settle(part[t]);
     }
-    if (first_lane) barrier_arrive(previous_empty);
+    release_stage(previous_empty);
     if constexpr (!Config::kScaleInWeights) {
 #pragma unroll
       for (int t = 0; t < kRowTiles; t++) {

@@ -66,9 +66,9 @@ TEST(FaultsTest, BarriersNobodyMadeOrThatWereOverwritten) {
 TEST(FaultsTest, ClustersMeetBeforeTheyReadEachOther) {
   EXPECT_FAULT("cluster_wait();", "without a cluster_arrive");
   EXPECT_FAULT("cluster_arrive(); cluster_arrive();", "twice without a cluster_wait");
-  EXPECT_FAULT("load_cluster_f32(s, 1);", "rank 1 in a cluster of 1");
+  EXPECT_FAULT("load_cluster_v4(s, 1);", "rank 1 in a cluster of 1");
   const std::string exchange = "store_shared_u32(s + 4 * t, t); cluster_arrive(); cluster_wait(); ";
-  const std::string read = "put(p, t, float_bits(load_cluster_f32(s + 4 * t, 1 - cluster_rank()))); ";
+  const std::string read = "put(p, t, load_cluster_v4(s + t / 4 * 16, 1 - cluster_rank()).x); ";
   EXPECT_EQ(FaultOf(exchange + read + "cluster_arrive(); cluster_wait();", 1, false, 2), "");
   // Without the second barrier a block may have ended when another reads it: some order of the threads shows it.
   std::string fault;

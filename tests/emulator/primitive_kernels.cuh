@@ -249,10 +249,11 @@ LADDER_DEVICE void cluster_kernel(const MatmulArguments& p) {
   store_shared_u32(s + 4 * t, load_global_u32(words(p.x) + at));
   cluster_arrive();
   cluster_wait();
-  const Vec4 v = load_cluster_v4(s + t / 4 * 16, (cluster_rank() + 2) % 4);
   put(p, 3 * at, cluster_rank());
-  put(p, 3 * at + 1, float_bits(load_cluster_f32(s + 4 * t, (cluster_rank() + 1) % 4)));
-  put(p, 3 * at + 2, t % 4 == 0 ? v.x : t % 4 == 1 ? v.y : t % 4 == 2 ? v.z : v.w);
+  for (u32 i = 1; i <= 2; i++) {
+    const Vec4 v = load_cluster_v4(s + t / 4 * 16, (cluster_rank() + i) % 4);
+    put(p, 3 * at + i, t % 4 == 0 ? v.x : t % 4 == 1 ? v.y : t % 4 == 2 ? v.z : v.w);
+  }
   cluster_arrive();  // nobody's memory goes away while others read it
   cluster_wait();
 }

@@ -147,7 +147,6 @@ LADDER_DEVICE u32 cluster_rank() { return emulator::runtime->cluster_rank(); }
 LADDER_DEVICE void cluster_arrive() { emulator::runtime->cluster_arrive(); }
 LADDER_DEVICE void cluster_wait() { emulator::runtime->cluster_wait(); }
 LADDER_DEVICE Vec4 load_cluster_v4(u32 a, u32 rank) { return emulator::LoadCluster<Vec4>(a, rank); }
-LADDER_DEVICE float load_cluster_f32(u32 a, u32 rank) { return emulator::LoadCluster<float>(a, rank); }
 
 // --- warp group matrix, sm_90a
 LADDER_DEVICE void wgmma_fence() { emulator::runtime->wgmma_fence(); }
