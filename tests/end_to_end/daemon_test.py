@@ -67,7 +67,9 @@ class Daemon(Home):
 
     def test_bad_operators_are_told_over_the_wire(self):
         _, address = self.start_daemon()
-        self.assert_refused(self.tune("--w", "int5", "--server", address), 2, "--w", "int5")
+        self.assert_refused(self.tune("--w", "int9", "--server", address), 2, "--w", "int9")
+        # A type that makes sense and that no schedule serves yet: what does is named.
+        self.assert_refused(self.tune("--w", "int5", "--server", address), 2, "int5", "nearest", "int4")
         self.assert_refused(self.tune("--m", "0", "--server", address), 2, "--m")
 
 
