@@ -76,7 +76,7 @@ int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes);
 
 // Whether two splits of K may as well be a pair, a cluster of two: they fill one round of places and each keeps at
 // least four k blocks. Larger clusters fit only in groups of multiprocessors (GPC) and leave some idle: of an H100's
-// 132, clusters of 4 and of 8 get 120, and were faster than a pair or the workspace on none of 60 operators.
+// 132, clusters of 4 and of 8 get 120, and were the fastest kernel of none of 60 operators.
 bool PairsFit(int64_t tiles, int64_t places, int64_t k_blocks);
 // Bytes of a block's partial sums, which its ring of stages must hold where splits form a cluster.
 int64_t PartialBytes(const WarpGroupShape& shape);
