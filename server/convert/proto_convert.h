@@ -38,7 +38,8 @@ inline constexpr int kMaxTensorMaps = 8;
 inline constexpr int kMaxRankedKernels = 1024;
 inline constexpr int kMaxTracedCandidates = 1 << 16;
 
-enum class TraceMode : uint8_t { kWithTrace, kWithoutTrace };
+// kToLaunch: what a caller needs to run the winner, without runners-up, the texts for people and the trace.
+enum class TraceMode : uint8_t { kWithTrace, kWithoutTrace, kToLaunch };
 
 tune::v1::ElementDefinition ToProto(const ElementDefinition& definition);
 tune::v1::OperatorDescriptor ToProto(const OperatorDescriptor& descriptor);

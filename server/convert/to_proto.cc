@@ -158,14 +158,18 @@ pb::PackedWeight PackedWeightProto(const NormalizedOperator& op) {
 pb::TuningRecord ToProto(const TuningRecord& record, TraceMode mode) {
   pb::TuningRecord message;
   message.set_key(record.key.digest);
-  message.set_key_text(record.key_text);
   message.set_kind(static_cast<pb::RecordKind>(record.kind));
   *message.mutable_op() = ToProto(record.op);
-  message.set_op_text(record.op.ToString());
   message.set_m(record.m);
   message.set_target(record.target.ToString());
   *message.mutable_environment() = ToProto(record.environment);
-  for (const RankedKernel& kernel : record.ranked) *message.add_ranked() = ToProto(kernel);
+  if (mode == TraceMode::kToLaunch) {
+    if (!record.ranked.empty()) *message.add_ranked() = ToProto(record.winner());
+  } else {
+    message.set_key_text(record.key_text);
+    message.set_op_text(record.op.ToString());
+    for (const RankedKernel& kernel : record.ranked) *message.add_ranked() = ToProto(kernel);
+  }
   if (mode == TraceMode::kWithTrace) *message.mutable_trace() = ToProto(record.trace);
   message.set_created_unix(record.created_unix);
   message.set_generation(record.generation);

@@ -1,15 +1,19 @@
 #include <grpcpp/grpcpp.h>
 
+#include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/kernel_service.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/convert/proto_convert.h"
+#include "server/grpc/raw_message.h"
 #include "server/grpc/services.h"
 #include "server/grpc/stream_writer.h"
 #include "server/grpc/unary.h"
+#include "server/serving/known_answers.h"
 #include "server/serving/lookup.h"
 #include "server/serving/machines.h"
 #include "server/serving/watch_hub.h"
@@ -20,7 +24,7 @@ namespace {
 
 namespace pb = tune::v1;
 
-constexpr int kMaxBatch = 1024;
+constexpr size_t kMaxBatch = 1024;
 constexpr int kMaxWatched = 1024;
 constexpr size_t kChunkBytes = size_t{1} << 20;
 
@@ -75,59 +79,92 @@ class Watcher {
   std::map<std::string, uint64_t> told_;  // newest generation by key
 };
 
-class KernelCacheService final : public pb::KernelCache::CallbackService {
- public:
-  KernelCacheService(const Serving& serving, const CallerAccess& access) : serving_(serving), access_(access) {}
+// Look-ups are the many calls; they come and go as bytes, so that what was answered before isn't read and written
+// again.
+using RawLookups = pb::KernelCache::WithRawCallbackMethod_Lookup<
+    pb::KernelCache::WithRawCallbackMethod_BatchLookup<pb::KernelCache::CallbackService>>;
 
-  grpc::ServerUnaryReactor* Lookup(grpc::CallbackServerContext* context, const pb::LookupRequest* request,
-                                   pb::LookupResponse* response) override {
+// One of a batch. What isn't remembered is understood.
+struct BatchItem {
+  std::string_view bytes;
+  std::shared_ptr<const KnownAnswer> answer;
+  pb::LookupRequest request;  // where there is no answer
+};
+struct Batch {
+  grpc::Slice message;  // what the items' bytes are of
+  std::vector<BatchItem> items;
+};
+
+class KernelCacheService final : public RawLookups {
+ public:
+  KernelCacheService(const Serving& serving, const CallerAccess& access)
+      : serving_(serving), access_(access), answers_(serving) {}
+
+  grpc::ServerUnaryReactor* Lookup(grpc::CallbackServerContext* context, const grpc::ByteBuffer* message,
+                                   grpc::ByteBuffer* response) override {
     if (absl::Status status = access_.Check(*context, "KernelCache/Lookup"); !status.ok())
       return Answer(context, status);
-    if (absl::Status status = CheckOnMiss(*context, *request); !status.ok()) return Answer(context, status);
-    if (request->on_miss() == pb::ON_MISS_NOT_FOUND) {
-      absl::StatusOr<std::optional<pb::LookupResponse>> known = LookUpKnown(serving_, *request);
+    const std::optional<grpc::Slice> slice = Flatten(*message);
+    if (!slice.has_value()) return Answer(context, NoMessage("LookupRequest"));
+    const AnswerBasis basis = answers_.Basis();
+    if (std::shared_ptr<const KnownAnswer> answer = answers_.Recall(View(*slice), basis)) {
+      *response = Share(answer, answer->bytes);
+      return Answer(context, absl::OkStatus());
+    }
+    pb::LookupRequest request;
+    if (!request.ParseFromArray(slice->begin(), static_cast<int>(slice->size()))) {
+      return Answer(context, NoMessage("LookupRequest"));
+    }
+    if (absl::Status status = CheckOnMiss(*context, request); !status.ok()) return Answer(context, status);
+    if (request.on_miss() == pb::ON_MISS_NOT_FOUND) {
+      const absl::StatusOr<std::optional<pb::LookupResponse>> known = LookUpKnown(serving_, request);
       if (!known.ok()) return Answer(context, known.status());
       if (known->has_value()) {
-        *response = **std::move(known);
+        const std::shared_ptr<const KnownAnswer> answer = answers_.Write(View(*slice), basis, request, **known);
+        *response = Share(answer, answer->bytes);
         return Answer(context, absl::OkStatus());
       }
     }
-    return AnswerOn(serving_.quick, context, [this, request, response] {
-      absl::StatusOr<pb::LookupResponse> made = LookUpOrMake(serving_, *request);
+    return AnswerOn(serving_.quick, context, [this, request = std::move(request), response] {
+      const absl::StatusOr<pb::LookupResponse> made = LookUpOrMake(serving_, request);
       if (!made.ok()) return made.status();
-      *response = *std::move(made);
+      const auto bytes = std::make_shared<const std::string>(made->SerializeAsString());
+      *response = Share(bytes, *bytes);
       return absl::OkStatus();
     });
   }
 
-  grpc::ServerUnaryReactor* BatchLookup(grpc::CallbackServerContext* context, const pb::BatchLookupRequest* request,
-                                        pb::BatchLookupResponse* response) override {
+  grpc::ServerUnaryReactor* BatchLookup(grpc::CallbackServerContext* context, const grpc::ByteBuffer* message,
+                                        grpc::ByteBuffer* response) override {
     if (absl::Status status = access_.Check(*context, "KernelCache/BatchLookup"); !status.ok())
       return Answer(context, status);
-    if (request->requests_size() > kMaxBatch) {
-      return Answer(context, absl::InvalidArgumentError(absl::StrCat("requests: ", request->requests_size(),
-                                                                     " look-ups in one batch; at most ", kMaxBatch)));
-    }
-    for (const pb::LookupRequest& one : request->requests()) {
-      if (absl::Status status = CheckOnMiss(*context, one); !status.ok()) return Answer(context, status);
-    }
-    for (int i = 0; i < request->requests_size(); ++i) {
-      absl::StatusOr<std::optional<pb::LookupResponse>> known =
-          request->requests(i).on_miss() == pb::ON_MISS_NOT_FOUND
-              ? LookUpKnown(serving_, request->requests(i))
+    const AnswerBasis basis = answers_.Basis();
+    absl::StatusOr<std::shared_ptr<Batch>> batch = ReadBatch(*context, *message, basis);
+    if (!batch.ok()) return Answer(context, batch.status());
+    const auto out = std::make_shared<std::string>();
+    for (const BatchItem& item : (*batch)->items) {
+      if (item.answer != nullptr) {
+        AppendAnswer(*item.answer, *out);
+        continue;
+      }
+      const absl::StatusOr<std::optional<pb::LookupResponse>> known =
+          item.request.on_miss() == pb::ON_MISS_NOT_FOUND
+              ? LookUpKnown(serving_, item.request)
               : absl::StatusOr<std::optional<pb::LookupResponse>>(std::nullopt);
-      if (known.ok() && !known->has_value()) {  // the whole batch may have to wait
-        response->Clear();
-        return AnswerOn(serving_.quick, context, [this, request, response] {
-          for (const pb::LookupRequest& one : request->requests()) {
-            FillItem(LookUpOrMake(serving_, one), *response->add_items());
-          }
+      if (!known.ok()) {
+        AppendError(known.status(), *out);
+      } else if (known->has_value()) {
+        AppendAnswer(*answers_.Write(item.bytes, basis, item.request, **known), *out);
+      } else {  // the whole batch may have to wait
+        return AnswerOn(serving_.quick, context, [this, batch = *std::move(batch), response] {
+          const auto made = std::make_shared<std::string>();
+          for (const BatchItem& one : batch->items) MakeItem(one, *made);
+          *response = Share(made, *made);
           return absl::OkStatus();
         });
       }
-      FillItem(known.ok() ? absl::StatusOr<pb::LookupResponse>(**std::move(known)) : known.status(),
-               *response->add_items());
     }
+    *response = Share(out, *out);
     return Answer(context, absl::OkStatus());
   }
 
@@ -197,13 +234,57 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
     return access_.Require(context, Role::kTuner, "on_miss: making what is missing");
   }
 
-  static void FillItem(absl::StatusOr<pb::LookupResponse> result, pb::BatchLookupResponse::Item& item) {
-    item.set_code(static_cast<int>(result.status().code()));
-    if (result.ok()) {
-      *item.mutable_response() = *std::move(result);
-    } else {
-      item.set_message(std::string(result.status().message()));
+  static absl::Status NoMessage(absl::string_view type) {
+    return absl::InvalidArgumentError(absl::StrCat("the bytes of the request are no ", type));
+  }
+
+  // Answers what is remembered, understands the rest and checks that the caller may ask it, before anything is done.
+  absl::StatusOr<std::shared_ptr<Batch>> ReadBatch(const grpc::CallbackServerContext& context,
+                                                   const grpc::ByteBuffer& message, const AnswerBasis& basis) {
+    const std::optional<grpc::Slice> slice = Flatten(message);
+    if (!slice.has_value()) return NoMessage("BatchLookupRequest");
+    auto batch = std::make_shared<Batch>();
+    batch->message = *slice;
+    const std::optional<std::vector<std::string_view>> requests = SplitMessages(View(batch->message));
+    if (!requests.has_value()) return NoMessage("BatchLookupRequest");
+    if (requests->size() > kMaxBatch) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("requests: ", requests->size(), " look-ups in one batch; at most ", kMaxBatch));
     }
+    batch->items.reserve(requests->size());
+    for (const std::string_view bytes : *requests) {
+      BatchItem& item = batch->items.emplace_back();
+      item.bytes = bytes;
+      item.answer = answers_.Recall(bytes, basis);
+      if (item.answer != nullptr) continue;
+      if (!item.request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return NoMessage("BatchLookupRequest");
+      }
+      if (absl::Status status = CheckOnMiss(context, item.request); !status.ok()) return status;
+    }
+    return batch;
+  }
+
+  // An Item of one response: { response = 3 }, its code 0 being the default.
+  static void AppendAnswer(const KnownAnswer& answer, std::string& out) {
+    std::string item;
+    item.reserve(answer.bytes.size() + 10);
+    AppendField(pb::BatchLookupResponse::Item::kResponseFieldNumber, answer.bytes, item);
+    AppendField(pb::BatchLookupResponse::kItemsFieldNumber, item, out);
+  }
+  static void AppendError(const absl::Status& status, std::string& out) {
+    pb::BatchLookupResponse::Item item;
+    item.set_code(static_cast<int>(status.code()));
+    item.set_message(std::string(status.message()));
+    AppendField(pb::BatchLookupResponse::kItemsFieldNumber, item.SerializeAsString(), out);
+  }
+  void MakeItem(const BatchItem& item, std::string& out) const {
+    if (item.answer != nullptr) return AppendAnswer(*item.answer, out);
+    const absl::StatusOr<pb::LookupResponse> made = LookUpOrMake(serving_, item.request);
+    if (!made.ok()) return AppendError(made.status(), out);
+    pb::BatchLookupResponse::Item message;
+    *message.mutable_response() = *made;
+    AppendField(pb::BatchLookupResponse::kItemsFieldNumber, message.SerializeAsString(), out);
   }
 
   void StartWatch(const std::shared_ptr<PushWriter<pb::WatchEvent>>& writer, const pb::WatchRequest& request) {
@@ -243,6 +324,7 @@ class KernelCacheService final : public pb::KernelCache::CallbackService {
 
   const Serving serving_;
   const CallerAccess access_;
+  KnownAnswers answers_;
 };
 
 }  // namespace

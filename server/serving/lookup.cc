@@ -156,7 +156,7 @@ absl::StatusOr<OperatorRequest> ReadOperator(const pb::OperatorDescriptor& messa
 void FillResult(const TuningRecord& record, bool with_trace, pb::LookupResult& out) {
   out.set_m(record.m);
   out.set_match(pb::MATCH_EXACT);
-  *out.mutable_record() = ToProto(record, with_trace ? TraceMode::kWithTrace : TraceMode::kWithoutTrace);
+  *out.mutable_record() = ToProto(record, with_trace ? TraceMode::kWithTrace : TraceMode::kToLaunch);
 }
 
 absl::StatusOr<std::optional<pb::LookupResponse>> LookUpKnown(const Serving& serving,

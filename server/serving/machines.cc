@@ -106,11 +106,13 @@ void Machines::Discover() {
       const std::lock_guard lock(mutex_);
       gpus_[i].target = std::move(target);
       gpus_[i].driver = driver;
+      ++changes_;
       callback = callback_;
     }
     if (callback) callback(i, usable);
   }
   const std::lock_guard lock(mutex_);
+  ++changes_;
   discovered_ = lasting;
   retry_at_ = absl::Now() + kRetryPause;
 }
@@ -147,12 +149,29 @@ absl::StatusOr<Place> Machines::Resolve(const std::string& target) {
   return Find(target);
 }
 
+bool Machines::IsKnown() const {
+  // One GPU that can't be asked must not make look-ups for another wait.
+  return discovered_ || absl::Now() < retry_at_ || FirstGpu() != nullptr;
+}
+
+uint64_t Machines::Changes() {
+  const std::lock_guard lock(mutex_);
+  const bool known = IsKnown();
+  // Once a discovery has asked for it, asking again starts nothing.
+  std::string compiler = known ? compiler_.Version() : "";
+  if (known != seen_known_ || compiler != seen_compiler_) {
+    ++changes_;
+    seen_known_ = known;
+    seen_compiler_ = std::move(compiler);
+  }
+  return changes_;
+}
+
 absl::StatusOr<std::optional<Place>> Machines::ResolveKnown(const std::string& target) {
   bool known = false;
   {
     const std::lock_guard lock(mutex_);
-    // One GPU that can't be asked must not make look-ups for another wait.
-    known = discovered_ || absl::Now() < retry_at_ || FirstGpu() != nullptr;
+    known = IsKnown();
   }
   if (!known && target.empty()) return std::nullopt;
   absl::StatusOr<Place> place = Find(target);

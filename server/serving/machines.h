@@ -39,6 +39,9 @@ class Machines {
   absl::StatusOr<Place> Resolve(const std::string& target);
   // For look-ups: starts nothing. Nothing where only discovery could tell.
   absl::StatusOr<std::optional<Place>> ResolveKnown(const std::string& target);
+  // Rises with all that may change what ResolveKnown gives or what its service takes for current: the GPUs, whether
+  // they were asked, the compiler. Starts nothing.
+  uint64_t Changes();
   // Called at the end of each discovery with the GPU's index and whether it can be used.
   void OnDiscovered(std::function<void(size_t, bool)> callback);
 
@@ -70,6 +73,7 @@ class Machines {
   };
   absl::StatusOr<Place> Find(const std::string& target);  // among what is known
   const Gpu* FirstGpu() const;
+  bool IsKnown() const;  // under mutex_: whether a target can be told without asking a GPU
 
   class PassiveCompiler;
   const std::string no_gpu_;
@@ -83,6 +87,9 @@ class Machines {
   std::vector<Gpu> gpus_;
   std::string compiler_version_;
   bool discovered_ = false;
+  uint64_t changes_ = 0;
+  bool seen_known_ = false;    // what changes_ has counted
+  std::string seen_compiler_;  // likewise
   absl::Time retry_at_ = absl::InfinitePast();
   std::function<void(size_t, bool)> callback_;
   std::function<absl::Status(size_t)> in_service_;

@@ -160,6 +160,15 @@ absl::StatusOr<std::optional<std::string>> SqliteKernelStore::FindArtifact(const
 
 uint64_t SqliteKernelStore::Generation() { return generation_; }
 
+void SqliteKernelStore::CountHits(int64_t records) {
+  lookups_.fetch_add(records, std::memory_order_relaxed);
+  hits_.fetch_add(records, std::memory_order_relaxed);
+}
+
+void SqliteKernelStore::NoteUse(const std::vector<std::string>& binaries) {
+  for (const std::string& sha256 : binaries) uses_.Touch(sha256);
+}
+
 // --- changes --------------------------------------------------------------------------------------------------------
 
 absl::Status SqliteKernelStore::Write(const std::function<absl::Status(StoreDatabase&, Removed&)>& change) {
@@ -183,6 +192,7 @@ absl::Status SqliteKernelStore::Write(const std::function<absl::Status(StoreData
   }
   generation_ = given_generation_;
   for (const std::string& key : removed.keys) hot_.Erase(key);
+  changes_.fetch_add(1, std::memory_order_acq_rel);
   if (removed.binaries > 0) {
     const std::lock_guard damage_lock(damage_mutex_);
     checked_blobs_.clear();  // a binary stored again is read again

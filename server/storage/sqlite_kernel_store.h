@@ -92,6 +92,13 @@ class SqliteKernelStore : public KernelStore {
   // Every current record until `visit` returns false. Holds no lock meanwhile.
   absl::Status ForEach(const std::function<bool(const TuningRecord&)>& visit);
 
+  // Rises with all that may change what a look-up answers, before the change is told to whoever made it.
+  uint64_t Changes() const { return changes_.load(std::memory_order_acquire); }
+  // For answers remembered elsewhere: counted as look-ups that hit.
+  void CountHits(int64_t records);
+  // Those binaries were used now.
+  void NoteUse(const std::vector<std::string>& binaries);
+
   absl::StatusOr<StoreStats> Stats();
   absl::StatusOr<Removed> Evict(const EvictSelection& selection);
   // Reads everything. Takes as long as reading the file does.
@@ -141,6 +148,7 @@ class SqliteKernelStore : public KernelStore {
   int64_t blob_bytes_ = 0;         // by write_mutex_
   uint64_t given_generation_ = 0;  // by write_mutex_: the highest of the running change, told once it is committed
   std::atomic<uint64_t> generation_ = 0;
+  std::atomic<uint64_t> changes_ = 0;
   std::atomic<int64_t> lookups_ = 0, hits_ = 0;
 
   std::mutex damage_mutex_;

@@ -111,7 +111,10 @@ absl::StatusOr<Removed> SqliteKernelStore::Evict(const EvictSelection& selection
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
-  if (selection.all) hot_.Clear();
+  if (selection.all) {
+    hot_.Clear();
+    changes_.fetch_add(1, std::memory_order_acq_rel);
+  }
   // Gives the room back to the file system. That it can't at the moment (a reader, a full disk) undoes no eviction.
   const std::lock_guard lock(write_mutex_);
   writer_->connection().Execute("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();

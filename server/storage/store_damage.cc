@@ -50,6 +50,7 @@ void SqliteKernelStore::DropDamagedBlob(const std::string& sha256, const std::st
     damaged_blobs_.insert(sha256);
     any_damaged_blob_ = true;
   }
+  changes_.fetch_add(1, std::memory_order_acq_rel);
   const std::string what = absl::StrCat("binary ", sha256);
   const absl::Status written = Write([&](StoreDatabase& database, Removed& removed) -> absl::Status {
     if (absl::Status s = database.AddQuarantine(what, reason, data); !s.ok()) return s;

@@ -95,6 +95,77 @@ TEST_F(ServicesTest, AMissIsAnAnswerAndABatchHasAStatusPerItem) {
   EXPECT_EQ(cache_->BatchLookup(&again, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+// The second time an answer comes from memory: it must be the same, and follow every change.
+TEST_F(ServicesTest, ARememberedAnswerIsTheSameAndGoesWithItsRecord) {
+  Start();
+  ASSERT_TRUE(Tune(Request()).status.ok());
+  pb::LookupRequest request;
+  *request.mutable_op() = Operator();
+  pb::LookupResponse first;
+  pb::LookupResponse again;
+  ASSERT_TRUE(Lookup(request, &first).ok());
+  ASSERT_TRUE(Lookup(request, &again).ok());
+  ASSERT_EQ(first.results(0).match(), pb::MATCH_EXACT);
+  EXPECT_EQ(first.SerializeAsString(), again.SerializeAsString());
+  pb::BatchLookupRequest batch;
+  for (int i = 0; i < 2; ++i) *batch.add_requests() = request;
+  batch.mutable_requests(1)->mutable_op()->set_w("int99");
+  pb::BatchLookupResponse answers;
+  grpc::ClientContext context;
+  ASSERT_TRUE(cache_->BatchLookup(&context, batch, &answers).ok());
+  ASSERT_EQ(answers.items_size(), 2);
+  EXPECT_EQ(answers.items(0).response().SerializeAsString(), first.SerializeAsString());
+  EXPECT_EQ(answers.items(0).code(), 0);
+  EXPECT_EQ(answers.items(1).code(), static_cast<int>(grpc::StatusCode::INVALID_ARGUMENT));
+
+  // Hits are counted wherever they come from: four look-ups of which the tune's own was a miss.
+  pb::StatsResponse stats;
+  grpc::ClientContext asking;
+  ASSERT_TRUE(admin_->Stats(&asking, {}, &stats).ok());
+  EXPECT_GE(stats.hits(), 3);
+
+  pb::TuneRequest forced = Request();
+  forced.mutable_options()->set_force(true);
+  ASSERT_TRUE(Tune(forced).status.ok());
+  ASSERT_TRUE(Lookup(request, &again).ok());
+  ASSERT_EQ(again.results(0).match(), pb::MATCH_EXACT);
+  EXPECT_GT(again.results(0).record().generation(), first.results(0).record().generation());
+  EXPECT_EQ(again.generation(), again.results(0).record().generation());
+  // What was served before the change is still served to those who want it.
+  request.set_at_generation(first.generation());
+  ASSERT_TRUE(Lookup(request, &again).ok());
+  EXPECT_EQ(again.results(0).record().generation(), first.results(0).record().generation());
+  request.clear_at_generation();
+
+  pb::EvictRequest evict;
+  evict.set_all(true);
+  pb::EvictResponse evicted;
+  grpc::ClientContext evicting;
+  ASSERT_TRUE(admin_->Evict(&evicting, evict, &evicted).ok());
+  ASSERT_TRUE(Lookup(request, &again).ok());
+  EXPECT_NE(again.results(0).match(), pb::MATCH_EXACT);
+}
+
+TEST_F(ServicesTest, ALookUpCarriesWhatALaunchNeedsAndTheRestOnRequest) {
+  Start();
+  ASSERT_TRUE(Tune(Request()).status.ok());
+  pb::LookupRequest request;
+  *request.mutable_op() = Operator();
+  pb::LookupResponse lean;
+  pb::LookupResponse full;
+  ASSERT_TRUE(Lookup(request, &lean).ok());
+  request.set_with_trace(true);
+  ASSERT_TRUE(Lookup(request, &full).ok());
+  pb::TuningRecord expected = full.results(0).record();
+  EXPECT_GT(expected.ranked_size(), 1);
+  EXPECT_TRUE(expected.has_trace());
+  expected.clear_trace();
+  expected.clear_key_text();
+  expected.clear_op_text();
+  expected.mutable_ranked()->DeleteSubrange(1, expected.ranked_size() - 1);
+  EXPECT_EQ(lean.results(0).record().SerializeAsString(), expected.SerializeAsString());
+}
+
 TEST_F(ServicesTest, ALookUpStartsNoProcess) {
   Start();
   pb::LookupRequest request;
