@@ -66,7 +66,7 @@ std::string GroupsText(const std::map<std::pair<bool, int64_t>, std::string>& ro
     (key.first ? tensor : plain).emplace_back(group, text);
   }
   // The channel is the largest group.
-  for (Said* said : {&plain, &tensor}) std::ranges::rotate(*said, said->begin() + (said->empty() ? 0 : 1));
+  for (Said* said : {&plain, &tensor}) std::rotate(said->begin(), said->begin() + (said->empty() ? 0 : 1), said->end());
   const std::string alone = JoinRows(plain), with = JoinRows(tensor);
   if (alone == with && !alone.empty()) return absl::StrCat("per ", alone, ", with or without a tensor scale");
   if (with.empty()) return alone.empty() ? "" : absl::StrCat("per ", alone);
@@ -142,6 +142,7 @@ std::string TargetTable(const ScheduleCatalog& catalog, const Target& target) {
   std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> rows;  // cells, weights
   for (const WeightCase& weight : WeightCases()) {
     std::vector<std::string> cells;
+    cells.reserve(activations.size());
     for (const std::string& activation : activations) cells.push_back(CellText(catalog, weight, activation, target));
     const auto same = std::ranges::find(rows, cells, [](const auto& row) { return row.first; });
     if (same == rows.end()) {
