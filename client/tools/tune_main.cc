@@ -15,6 +15,7 @@
 #include "client/tools/text_table.h"
 #include "client/tools/tune_session.h"
 #include "client/tools/weight_type_input.h"
+#include "server/offline/support_matrix.h"
 
 namespace ladder::tools {
 namespace {
@@ -30,7 +31,7 @@ struct Flags {
   ConnectionOptions connection;
   std::string target, json, budget, ops;
   int candidates = 0;
-  bool compare = false, force = false, trace = false, plan = false, list = false;
+  bool compare = false, force = false, trace = false, plan = false, list = false, running = false;
   bool has_group = false;
 };
 
@@ -72,7 +73,10 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_flag("--force", flags.force, "Tune although the cache has a current record");
   app.add_flag("--trace", flags.trace, "Print every candidate: its figures or why it fell");
   app.add_flag("--plan", flags.plan, "Only print what would be tried, best predicted first");
-  app.add_flag("--list", flags.list, "Only print the tunes that are running");
+  app.add_flag("--list", flags.list,
+               "Only print which weights, activations, scales and zero points are served, on every architecture or on "
+               "--target; needs no GPU and no service");
+  app.add_flag("--running", flags.running, "Only print the tunes that are running");
   app.set_version_flag("--version", LADDER_VERSION);
   app.footer(kExitStatusHelp);
 }
@@ -114,7 +118,14 @@ int Plan(TuneSession& session, const std::vector<pb::OperatorDescriptor>& operat
   return kExitDone;
 }
 
-int List(TuneSession& session) {
+int PrintSupportMatrix(const std::string& target) {
+  const absl::StatusOr<std::string> matrix = SupportMatrixOf(target);
+  if (!matrix.ok()) return Fail(kProgram, matrix.status());
+  std::cout << *matrix;
+  return kExitDone;
+}
+
+int PrintRunning(TuneSession& session) {
   const absl::StatusOr<pb::ListTunesResponse> tunes = session.ListTunes();
   if (!tunes.ok()) return Fail(kProgram, tunes.status());
   TextTable table;
@@ -190,6 +201,7 @@ int Tune(TuneSession& session, const Flags& flags, const std::vector<pb::Operato
 }
 
 int Run(const Flags& flags) {
+  if (flags.list) return PrintSupportMatrix(flags.target);
   const absl::StatusOr<std::vector<pb::OperatorDescriptor>> operators = OperatorsOf(flags);
   if (!operators.ok()) return Fail(kProgram, operators.status());
   absl::Duration budget = absl::ZeroDuration();  // the service's default
@@ -207,7 +219,7 @@ int Run(const Flags& flags) {
   for (const std::string& note : (*connection)->notes()) std::cerr << kProgram << ": " << note << "\n";
   ProgressLine progress(stderr, isatty(STDERR_FILENO) != 0);
   TuneSession session((*connection)->channel(), progress);
-  if (flags.list) return List(session);
+  if (flags.running) return PrintRunning(session);
   const absl::StatusOr<pb::DescribeResponse> machine = session.Describe();
   if (!machine.ok()) return Fail(kProgram, machine.status());
   const std::string target = flags.target.empty() && machine->target().empty() ? kDefaultTarget : flags.target;

@@ -13,6 +13,8 @@
 namespace ladder {
 namespace {
 
+constexpr DataType kActivations[] = {DataType::kF16, DataType::kBF16};
+
 constexpr ActivationFunction kActivationFunctions[] = {ActivationFunction::kNone, ActivationFunction::kSilu,
                                                        ActivationFunction::kGelu, ActivationFunction::kGeluTanh,
                                                        ActivationFunction::kSwiglu};
@@ -72,11 +74,6 @@ absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, We
     return Bad("zeros", absl::StrCat(Name(w.zeros), " zeros are of the scales' type, and ", Name(w.scale),
                                      " holds no zero points; use quantized"));
   }
-  // Zeros that are numbers enter in the compute type; rounding an fp16 zero to bf16 would cost more than any product.
-  if (numbers && activation == DataType::kBF16 && w.scale == DataType::kF16) {
-    return absl::UnimplementedError(
-        absl::StrCat("zeros: ", Name(w.zeros), " zeros of type fp16 with bf16 activations; nearest: scale bf16"));
-  }
   if (w.zeros != ZeroMode::kNone && w.element.kind != ElementKind::kUnsigned) {
     return Bad("zeros",
                absl::StrCat("zero points go with unsigned weights (uint4 and the like), not with ", w.element.name));
@@ -93,8 +90,9 @@ absl::Status CheckPlain(const OperatorDescriptor& d, DataType activation, const 
   }
   if (d.tensor_scale) return Bad("tensor_scale", absl::StrCat(w.element.name, " weights have no scales"));
   if (w.element.plain != activation) {
-    return absl::UnimplementedError(
-        absl::StrCat("w: ", w.element.name, " weights need ", w.element.name, " activations, not ", Name(activation)));
+    return absl::UnimplementedError(absl::StrCat("w: ", w.element.name, " weights need ", w.element.name,
+                                                 " activations, not ", Name(activation),
+                                                 "; nearest: a=", w.element.name));
   }
   return absl::OkStatus();
 }
@@ -178,14 +176,21 @@ absl::string_view Name(ActivationFunction act) {
   return "?";
 }
 
+std::vector<std::string> ActivationNames() {
+  std::vector<std::string> names;
+  for (const DataType type : kActivations) names.emplace_back(Name(type));
+  return names;
+}
+
 absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descriptor) {
   OperatorDescriptor d = descriptor;
   if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));
   NormalizedOperator op;
   const absl::StatusOr<DataType> activation = ParseDataType(d.a);
   if (!activation.ok()) return InField("a", activation.status());
-  if (*activation == DataType::kF32) {
-    return absl::UnimplementedError("a: fp32 activations are not served; nearest: fp16, bf16");
+  if (std::ranges::find(kActivations, *activation) == std::end(kActivations)) {
+    return absl::UnimplementedError(absl::StrCat(
+        "a: ", Name(*activation), " activations are not served; nearest: ", absl::StrJoin(ActivationNames(), ", ")));
   }
   op.activation_ = *activation;
   absl::StatusOr<ElementType> element = NormalizeElement(d);

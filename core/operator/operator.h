@@ -106,6 +106,9 @@ class NormalizedOperator {
 inline constexpr int64_t kMaxDimension = int64_t{1} << 24;  // N and K; M too
 inline constexpr int64_t kMaxBucket = 8192;
 
+// The activations that operators have, by name.
+std::vector<std::string> ActivationNames();
+
 // InvalidArgument, its message starting with the field's name, if the descriptor makes no sense; Unimplemented if it
 // does but nothing serves it.
 absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descriptor);

@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/schedule/nearest_served.h"
 #include "core/tuning/tuner.h"
 
 namespace ladder {
@@ -33,8 +36,9 @@ absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatal
     const std::string reasons = absl::StrJoin(refusals, "; ", [](std::string* out, const auto& refusal) {
       absl::StrAppend(out, refusal.first, " (", absl::StrJoin(refusal.second, ", "), ")");
     });
-    return absl::UnimplementedError(
-        absl::StrCat("no schedule serves ", op.ToString(), " m=", m, " on ", target.arch, ": ", reasons));
+    const std::optional<std::string> nearest = NearestServed(catalog, op, m, target);
+    return absl::UnimplementedError(absl::StrCat("no schedule serves ", op.ToString(), " m=", m, " on ", target.arch,
+                                                 ": ", reasons, nearest ? "; nearest: " : "", nearest.value_or("")));
   }
   std::stable_sort(plan.begin(), plan.end(),
                    [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });

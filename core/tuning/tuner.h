@@ -23,7 +23,7 @@ struct PlannedCandidate {
 };
 
 // Every candidate of every schedule that serves the operator, best predicted first. Unimplemented, with each schedule's
-// reason, if none does.
+// reason and, after a last "nearest: ", the changes that make it one that is served, if none does.
 absl::StatusOr<std::vector<PlannedCandidate>> PlanCandidates(const ScheduleCatalog& catalog,
                                                              const NormalizedOperator& op, int64_t m,
                                                              const Target& target);

@@ -184,6 +184,12 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   if (weight.zeros != ZeroMode::kNone && element.kind != ElementKind::kUnsigned) {
     return absl::UnimplementedError(absl::StrCat("zero points need unsigned codes, not ", element.name));
   }
+  // Zeros that are numbers enter in the compute type; rounding an fp16 zero to bf16 would cost more than any product.
+  const bool numbers = weight.zeros == ZeroMode::kOriginal || weight.zeros == ZeroMode::kRescale;
+  if (numbers && op.compute() == DataType::kBF16 && weight.scale == DataType::kF16) {
+    return absl::UnimplementedError(
+        absl::StrCat("zeros: ", Name(weight.zeros), " zeros of type fp16 with bf16 activations are not served"));
+  }
   if (weight.group != op.k() && weight.group % 16 != 0) {
     return absl::UnimplementedError(absl::StrCat("group ", weight.group, " is neither a multiple of 16 nor K"));
   }

@@ -181,8 +181,6 @@ TEST(Normalize, RefusalsNameTheField) {
        }},
       {"zeros:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.zeros = "some"; }},
       {"zeros:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.zeros = "original"; }},  // int4 is symmetric
-      {"zeros:", absl::StatusCode::kUnimplemented,
-       [](auto& d) { d.w = "uint4", d.a = "bf16", d.scale = "fp16", d.zeros = "original"; }},
       {"scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "fp16", d.scale = "fp16"; }},
       {"group:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.w = "fp16", d.group = 128; }},
       {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.out = "fp8"; }},

@@ -16,7 +16,7 @@ class Daemon(Home):
         self.assertTrue(report["operators"][0]["rows"][0]["cache_hit"])
         listed = self.succeed(self.manage("--server", address, "list")).out
         self.assertIn("w=nf4", listed)
-        self.assertIn("No tune is running", self.succeed(self.tune("--list", "--server", address)).out)
+        self.assertIn("No tune is running", self.succeed(self.tune("--running", "--server", address)).out)
         self.assertEqual(self.stop(process), 0)
         # Stored: without the daemon the cache still has it.
         report, _ = self.tune_json(*SMALL, *FEW, *TARGET)

@@ -14,8 +14,9 @@ ALLOWED = {
     "schedules/": ("schedules/", "core/"),
     "server/": ("server/", "schedules/", "core/", PROTO),
     "client/": ("client/", PROTO),
-    # The tools run the same service in their own process when no daemon is named; nothing else of the server is theirs.
-    "client/tools/": ("client/", PROTO, "server/embedded_host.h", "server/config/"),
+    # The tools run the same service in their own process when no daemon is named, and what needs none; nothing else of the
+    # server is theirs.
+    "client/tools/": ("client/", PROTO, "server/embedded_host.h", "server/config/", "server/offline/"),
     "tests/": PROJECT_FOLDERS,
 }
 

@@ -96,6 +96,7 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
       {{.w = "mxfp6_e2m3"}, "w: fp6_e2m3 has 6 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
       {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},
+      {{.a = "bf16", .w = "uint4", .scale = "fp16", .zeros = "original"}, "zeros: original zeros of type fp16", "bf16"},
       {{.w = "nvfp4", .bias = true}, "tensor_scale: not served with a bias", "nearest: neither"},
       {{.w = "nvfp4", .act = "silu"}, "tensor_scale: not served with a bias", "nearest: neither"},
       // 65519 is the last number that rounds to a finite fp16; 1e-7 would lose digits as a subnormal.
