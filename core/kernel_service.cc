@@ -8,6 +8,13 @@
 
 namespace ladder {
 
+namespace {
+
+// About two thousand kernels.
+constexpr size_t kCompiledBytes = size_t{64} << 20;
+
+}  // namespace
+
 // One tune and everyone who waits for it. Guarded by KernelService::mutex_, the listeners by their own: they are called
 // under it, so that none is after its caller has left, and may call the service.
 struct KernelService::InFlight {
@@ -27,7 +34,7 @@ struct KernelService::FastFlight {
 };
 
 KernelService::KernelService(const ScheduleCatalog& catalog, KernelStore& store, Compiler& compiler, Device* device)
-    : catalog_(catalog), store_(store), compiler_(compiler), device_(device) {}
+    : catalog_(catalog), store_(store), compiler_(compiler, kCompiledBytes), device_(device) {}
 
 KernelService::~KernelService() = default;
 
@@ -217,6 +224,28 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
   if (!generation.ok()) return generation.status();
   result->record.generation = *generation;
   return std::move(result->record);
+}
+
+void KernelService::CompileAhead(const NormalizedOperator& op, int64_t m, const Target& target,
+                                 const TuningOptions& options) {
+  const absl::StatusOr<Device*> own = DeviceFor(target);
+  if (!own.ok() || *own == nullptr) return;
+  // Of a record that is stale only the best few are tried again, which compile soon enough.
+  const absl::StatusOr<std::optional<TuningRecord>> former = store_.Find(MakeCacheKey(op, m, target));
+  if (!former.ok() || (former->has_value() && !options.force)) return;
+  const absl::StatusOr<std::vector<PlannedCandidate>> plan = PlanCandidates(catalog_, op, m, target);
+  if (!plan.ok()) return;
+  std::vector<CompileRequest> requests;
+  for (const PlannedCandidate& planned : SelectCandidates(*plan, {}, options.candidates)) {
+    absl::StatusOr<LoweredKernel> lowered =
+        catalog_.Find(planned.candidate.schedule)->Lower(op, planned.candidate, target);
+    if (!lowered.ok()) continue;
+    CompileRequest request{target.arch, std::move(lowered->source), lowered->launch.entry};
+    const ArtifactKey key = MakeArtifactKey(request, catalog_.sources_digest, compiler_.Version());
+    const absl::StatusOr<std::optional<std::string>> kept = store_.FindArtifact(key);
+    if (!kept.ok() || !kept->has_value()) requests.push_back(std::move(request));
+  }
+  (void)compiler_.Compile(requests, nullptr);
 }
 
 absl::StatusOr<Acquired> KernelService::AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target) {

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/backend/compile_cache.h"
 #include "core/backend/compiler.h"
 #include "core/backend/device.h"
 #include "core/schedule/schedule.h"
@@ -45,6 +46,9 @@ class KernelService {
   absl::StatusOr<Acquired> Acquire(const NormalizedOperator& op, int64_t m, const Target& target,
                                    const TuningOptions& options, const ProgressCallback& progress,
                                    const std::shared_ptr<CancelToken>& cancel);
+  // Compiles what Acquire will probably try, so that compiling one M overlaps measuring another; whatever fails here
+  // fails again, and is told, there. Nothing where a record is current or there is no device.
+  void CompileAhead(const NormalizedOperator& op, int64_t m, const Target& target, const TuningOptions& options);
   // A verified first choice at once (kFast), for callers that can't wait; a current record if there is one. Concurrent
   // callers of one key share the work.
   absl::StatusOr<Acquired> AcquireFast(const NormalizedOperator& op, int64_t m, const Target& target);
@@ -74,7 +78,7 @@ class KernelService {
 
   const ScheduleCatalog& catalog_;
   KernelStore& store_;
-  Compiler& compiler_;
+  CompileCache compiler_;
   Device* device_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<InFlight>> in_flight_;       // by CacheKey digest

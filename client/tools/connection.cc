@@ -18,6 +18,10 @@
 namespace ladder::tools {
 namespace {
 
+// A daemon shares its GPU with those it serves and keeps its memory; a tool gives it back in a minute, and with room
+// for the whole reference of a big operator each candidate is checked in a fraction of the time.
+constexpr int64_t kGpuMemoryBytes = int64_t{16} << 30;
+
 bool ServesCache(const std::shared_ptr<grpc::Channel>& channel, const std::string& cache_path) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
@@ -69,6 +73,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOpt
   const std::string daemon_address = config.listen;
   config.listen.clear();
   config.tcp_listen.clear();
+  config.gpu_memory_bytes = kGpuMemoryBytes;
   if (!options.cache.empty()) config.cache_path = options.cache;
   const absl::Time begin = absl::Now();
   absl::StatusOr<std::unique_ptr<EmbeddedHost>> host = EmbeddedHost::Start(config);

@@ -145,17 +145,22 @@ std::string TraceTables(const TunedOperator& tuned) {
 }
 
 std::string Totals(const TuneReport& report) {
-  double compile_ms = 0;
-  int tuned = 0, hits = 0;
+  double compile_ms = 0, verify_ms = 0, profile_ms = 0;
+  int tuned = 0, hits = 0, tried = 0;
   for (const TunedOperator& op : report.operators) {
     for (const TunedRow& row : op.rows) {
       (row.cache_hit ? hits : tuned)++;
-      if (!row.cache_hit) compile_ms += row.record.trace().compile_ms();
+      if (row.cache_hit) continue;
+      const pb::TuningTrace& trace = row.record.trace();
+      compile_ms += trace.compile_ms(), verify_ms += trace.verify_ms(), profile_ms += trace.profile_ms();
+      tried += CountCandidates(trace).tried;
     }
   }
   return absl::StrCat(report.operators.size(), report.operators.size() == 1 ? " operator, " : " operators, ",
                       tuned + hits, " values of M: ", tuned, " tuned, ", hits, " found in the cache; wall time ",
-                      HumanMilliseconds(report.wall_ms), ", of it compiling ", HumanMilliseconds(compile_ms), "\n");
+                      HumanMilliseconds(report.wall_ms), ", of it waiting for compilers ",
+                      HumanMilliseconds(compile_ms), ", verifying ", HumanMilliseconds(verify_ms), ", timing ",
+                      HumanMilliseconds(profile_ms), " (", tried, " candidates)\n");
 }
 
 }  // namespace ladder::tools

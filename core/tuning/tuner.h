@@ -2,6 +2,7 @@
 #ifndef LADDER_CORE_TUNING_TUNER_H_
 #define LADDER_CORE_TUNING_TUNER_H_
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -80,6 +81,8 @@ class Tuner {
   absl::Status Compile(size_t first, size_t last);
   absl::Status Verify(size_t index);
   absl::Status Profile(size_t index);
+  // A phase over the candidates that are alive; what isn't reached by `until` is skipped, but never all.
+  absl::Status ForEachAlive(TuningPhase phase, absl::Time until, const std::function<absl::Status(size_t)>& step);
   absl::Status Final();
   void Fall(size_t index, CandidateStatus status, absl::string_view reason);
   // Fall for an error of a compiler or a device; that error if it ends the whole tune.
@@ -88,7 +91,6 @@ class Tuner {
   std::vector<size_t> Ranking() const;
   absl::StatusOr<TuningResult> Finish(RecordKind kind);
   absl::Status CheckCancelled() const;
-  bool OutOfTime() const { return absl::Now() > deadline_; }
   void Report(TuningPhase phase, int done, int total);
 
   const ScheduleCatalog& catalog_;

@@ -1,6 +1,7 @@
 #include "server/serving/tune_registry.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -129,6 +130,7 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
   absl::StatusOr<Place> place = machines_.Resolve(tune.spec.target);
   if (!place.ok()) return place.status();
   absl::Status first_failure;
+  std::future<void> ahead;  // compiles for the next bucket while this one is measured; waits for it at the end
   // Most rows first: their winners then compete at fewer rows, so that these never take longer.
   for (auto bucket = tune.spec.m.rbegin(); bucket != tune.spec.m.rend(); ++bucket) {
     const int64_t m = *bucket;
@@ -142,6 +144,12 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
     const auto progress = [&](const TuningProgress& step) {
       // The end of a bucket is told with its record.
       if (step.phase != TuningPhase::kDone) Publish(tune, {m, step, 0, nullptr, false});
+      const auto next = std::next(bucket);
+      if (step.phase == TuningPhase::kVerify && step.done == 0 && next != tune.spec.m.rend()) {
+        ahead = std::async(std::launch::async, [&tune, &place, next = *next] {
+          place->service->CompileAhead(tune.spec.op, next, place->target, tune.spec.options);
+        });
+      }
     };
     absl::StatusOr<Acquired> acquired =
         place->service->Acquire(tune.spec.op, m, place->target, tune.spec.options, progress, tune.cancel);

@@ -97,6 +97,47 @@ TEST_F(KernelServiceTest, TheWinnerOfMoreRowsCompetesWhereThePlanLacksIt) {
             "near(x=30)");
 }
 
+TEST_F(KernelServiceTest, BucketsOfAnOperatorShareTheirCompilations) {
+  KernelService service = Service();
+  TuningOptions options;
+  options.candidates = 8;
+  ASSERT_TRUE(service.Acquire(op_, 32, h200_, options, nullptr, nullptr).ok());
+  const int compiled = compiler_.compiled;
+  EXPECT_EQ(compiled, 8 + 1);  // and the support kernels
+  const auto fewer = service.Acquire(op_, 16, h200_, options, nullptr, nullptr);
+  ASSERT_TRUE(fewer.ok());
+  EXPECT_FALSE(fewer->cache_hit);
+  EXPECT_EQ(compiler_.compiled, compiled);
+}
+
+TEST_F(KernelServiceTest, WhatWasCompiledAheadIsNotCompiledAgain) {
+  KernelService service = Service();
+  TuningOptions options;
+  options.candidates = 8;
+  service.CompileAhead(op_, 16, h200_, options);
+  EXPECT_EQ(compiler_.compiled, 8);
+  EXPECT_EQ(device_.verified, 0);
+  ASSERT_FALSE(Acquire(service)->cache_hit);
+  EXPECT_EQ(compiler_.compiled, 8 + 1);
+  // Nor is a current record's operator compiled ahead; a search that is asked for again is.
+  KernelService restarted = Service();
+  restarted.CompileAhead(op_, 16, h200_, options);
+  EXPECT_EQ(compiler_.compiled, 8 + 1);
+  options.force = true;
+  restarted.CompileAhead(op_, 16, h200_, options);
+  EXPECT_GT(compiler_.compiled, 8 + 1);
+}
+
+TEST_F(KernelServiceTest, AllAreVerifiedBeforeAnyIsTimed) {
+  KernelService service = Service();
+  int timed = 0, verified_after = 0;
+  device_.time_us = [&](const std::string&) { return ++timed, 10.0; };
+  device_.on_verify = [&] { verified_after += timed > 0 ? 1 : 0; };
+  ASSERT_TRUE(Acquire(service).ok());
+  EXPECT_GT(timed, 8);
+  EXPECT_EQ(verified_after, 0);
+}
+
 TEST_F(KernelServiceTest, WithoutADeviceTheAnswerIsASeedAndSaysSo) {
   KernelService service = Service(false);
   const auto tuned = Acquire(service);

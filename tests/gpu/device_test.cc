@@ -119,6 +119,35 @@ TEST_F(GpuDevice, VerifiesInSlicesWithinASmallBudget) {
   EXPECT_TRUE(absl::StrContains(too_large.status().message(), "32 MiB")) << too_large.status();
 }
 
+// What fewer rows share with more (inputs, reference) gives the same answer as computing it anew, also where the
+// reference goes in slices, and still finds a wrong element.
+TEST_F(GpuDevice, FewerRowsReuseWhatMoreRowsComputed) {
+  const NormalizedOperator op = MakeOperator({.w = "int4", .residual = true, .n = 2048, .k = 512});
+  const KernelBinary binary = BestKernel(op, 1024);
+  for (const int64_t budget : {int64_t{20} << 20, int64_t{256} << 20}) {
+    const std::unique_ptr<CudaDevice> device = OpenWithBudget(budget);
+    ASSERT_NE(device, nullptr);
+    for (const int64_t m : {1024, 1000, 64, 1, 1024}) {
+      const std::unique_ptr<CudaDevice> fresh = OpenWithBudget(budget);
+      ASSERT_NE(fresh, nullptr);
+      const absl::StatusOr<Verification> again = device->Verify({op, m, 1}, binary);
+      ASSERT_TRUE(again.ok()) << m << ": " << again.status();
+      EXPECT_TRUE(again->passed) << m << ": " << again->detail;
+      const absl::StatusOr<Verification> first = fresh->Verify({op, m, 1}, binary);
+      ASSERT_TRUE(first.ok()) << m << ": " << first.status();
+      EXPECT_EQ(again->worst_ratio, first->worst_ratio) << m;
+      EXPECT_GT(again->worst_ratio, 0);
+      ASSERT_TRUE(device->Profile({op, m, 1}, {&binary, 1}, {.repeats = 1, .replay_ms = 0.1, .preheat_ms = 0}).ok());
+    }
+  }
+  const NormalizedOperator dense = MakeOperator(kDense);
+  ASSERT_TRUE(VerifyPlain(dense, Fault::kNone, 70)->passed);
+  EXPECT_EQ(VerifyPlain(dense, Fault::kWrongElement, 4)->wrong_elements, 1);
+  const absl::StatusOr<Verification> guard = VerifyPlain(dense, Fault::kPastTheEnd, 4);
+  ASSERT_TRUE(guard.ok()) << guard.status();
+  EXPECT_FALSE(guard->passed);  // although y has room for 70 rows
+}
+
 TEST_F(GpuDevice, RefusesABinaryThatIsNone) {
   const NormalizedOperator op = MakeOperator(kDense);
   EXPECT_FALSE(gpu().device->Verify({op, 1, 1}, {"not a binary", PlainLaunch(op, Fault::kNone), {}}).ok());

@@ -81,10 +81,12 @@ int CudaDevice::Count() { return cuda::DeviceCount(); }
 absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Open(const CudaDeviceOptions& options) {
   LADDER_ASSIGN_OR_RETURN(std::unique_ptr<cuda::Context> context, cuda::Context::Open(options.device));
   LADDER_ASSIGN_OR_RETURN(cuda::Stream stream, cuda::Stream::Create());
+  LADDER_ASSIGN_OR_RETURN(const int64_t free_bytes, context->FreeMemory());
   auto state = std::make_unique<State>(options, std::move(context), std::move(stream));
+  state->options.memory_budget_bytes = std::min(options.memory_budget_bytes, free_bytes / 2);
   LADDER_ASSIGN_OR_RETURN(state->target, state->context->DescribeTarget());
   LADDER_ASSIGN_OR_RETURN(state->uuid, state->context->Uuid());
-  state->data = std::make_unique<cuda::WorkloadData>(state->stream, options.memory_budget_bytes);
+  state->data = std::make_unique<cuda::WorkloadData>(state->stream, state->options.memory_budget_bytes);
   return std::unique_ptr<CudaDevice>(new CudaDevice(std::move(state)));
 }
 

@@ -15,7 +15,8 @@ namespace ladder {
 
 struct CudaDeviceOptions {
   int device = 0;
-  // Bounds the buffers of verification and timing. The driver's own context comes on top.
+  // Bounds the buffers of verification and timing, as does half of the memory that is free when the device is opened.
+  // The driver's own context comes on top.
   int64_t memory_budget_bytes = int64_t{1} << 30;
 };
 

@@ -53,12 +53,17 @@ int64_t MiB(int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; }
 
 void WorkloadData::Clear() {
   weight_key_.clear();
-  has_rows_ = false;
   natural_ = Planes();
   packed_ = Planes();
   copies_.clear();
-  for (Memory* memory : {&bias_, &x_, &residual_, &y_, &workspace_, &reference_, &magnitude_}) memory->Free();
-  reference_rows_ = reference_count_ = 0;
+  bias_.Free();
+  workspace_.Free();
+  FreeRows();
+}
+
+void WorkloadData::FreeRows() {
+  for (Memory* memory : {&x_, &residual_, &y_, &reference_, &magnitude_}) memory->Free();
+  rows_ = reference_rows_ = reference_count_ = 0;
 }
 
 int64_t WorkloadData::HeldBytes() const {
@@ -85,7 +90,6 @@ EpilogueArguments WorkloadData::epilogue() const {
 absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference, const SupportKernels& support) {
   const std::string weight_key = absl::StrCat(workload.op.ToString(), " seed=", workload.seed);
   const bool same_weight = weight_key == weight_key_;
-  const bool same_rows = same_weight && has_rows_ && workload.m == workload_.m;
   if (!same_weight) Clear();
   workload_ = workload;
   layout_ = PackedLayout::For(workload.op);
@@ -107,13 +111,17 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
                                                      MiB(needed), " MiB of GPU memory and the budget is ", MiB(budget_),
                                                      " MiB: raise the GPU memory budget"));
   }
+  if (workload.m > rows_) FreeRows();
   // What another M or a profile left behind makes room first.
-  if (!same_rows) {
-    for (Memory* memory : {&x_, &residual_, &y_, &reference_, &magnitude_}) memory->Free();
-    reference_rows_ = reference_count_ = 0;
-    has_rows_ = false;
-  }
-  if (HeldBytes() + needed > budget_) copies_.clear();
+  const auto fits = [&] {
+    int64_t missing = same_weight ? 0 : packed_bytes;
+    if (for_reference && natural_.codes.bytes() == 0) missing += natural_bytes;
+    if (for_reference && reference_rows_ == 0) missing += least_reference;
+    if (rows_ == 0) missing += x_bytes + residual_bytes + y_bytes;
+    return HeldBytes() + missing <= budget_;
+  };
+  if (!fits()) copies_.clear();
+  if (!fits()) FreeRows();
 
   if (!same_weight) {
     LADDER_RETURN_IF_ERROR(MakeWeight(support, false));
@@ -121,7 +129,7 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
   } else if (for_reference && packs && natural_.codes.bytes() == 0) {
     LADDER_RETURN_IF_ERROR(MakeWeight(support, true));
   }
-  if (!same_rows) {
+  if (rows_ == 0) {
     LADDER_ASSIGN_OR_RETURN(x_, Memory::Allocate(x_bytes));
     LADDER_ASSIGN_OR_RETURN(y_, Memory::Allocate(y_bytes));
     LADDER_RETURN_IF_ERROR(support.Random(
@@ -132,7 +140,7 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
           Matrix(residual_.pointer(), workload.m, op.columns(), Uniform(op.out()), workload.seed, kResidual, -1, 1),
           stream_));
     }
-    has_rows_ = true;
+    rows_ = workload.m;
   }
   return stream_.Synchronize();
 }
@@ -202,8 +210,9 @@ absl::Status WorkloadData::PrepareCopies(int64_t rotate_bytes, int most) {
   const int64_t each = packed_.bytes();
   const int wanted =
       static_cast<int>(std::clamp<int64_t>((rotate_bytes + each - 1) / std::max<int64_t>(each, 1), 1, most));
-  natural_ = Planes();
-  if (HeldBytes() + (wanted - copies()) * each > budget_) {
+  const auto fits = [&] { return HeldBytes() + std::max(0, wanted - copies()) * each <= budget_; };
+  if (!fits()) natural_ = Planes();
+  if (!fits()) {
     reference_.Free();
     magnitude_.Free();
     reference_rows_ = reference_count_ = 0;
@@ -256,7 +265,7 @@ absl::Status WorkloadData::PrepareReference(int64_t bytes_available) {
 }
 
 absl::Status WorkloadData::ReferenceSlice(int64_t first, int64_t rows, const SupportKernels& support) {
-  if (reference_first_ == first && reference_count_ == rows) return absl::OkStatus();
+  if (reference_first_ <= first && first + rows <= reference_first_ + reference_count_) return absl::OkStatus();
   LADDER_RETURN_IF_ERROR(support.Reference(workload_.op, first, rows, x(), natural(), bias_.pointer(), epilogue(),
                                            reference_.pointer(), magnitude_.pointer(), stream_));
   reference_first_ = first;
@@ -274,10 +283,11 @@ absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, 
   for (int64_t first = 0; first < workload_.m; first += reference_rows_) {
     const int64_t rows = std::min(reference_rows_, workload_.m - first);
     LADDER_RETURN_IF_ERROR(ReferenceSlice(first, rows, support));
+    const auto skipped = static_cast<DevicePointer>(4 * (first - reference_first_) * op.columns());
     LADDER_ASSIGN_OR_RETURN(const Comparison slice,
                             support.Compare(y() + static_cast<DevicePointer>(first * op.columns() * Bytes(op.out())),
-                                            op.out(), reference_.pointer(), magnitude_.pointer(), rows * op.columns(),
-                                            first * op.columns(), bound, stream_));
+                                            op.out(), reference_.pointer() + skipped, magnitude_.pointer() + skipped,
+                                            rows * op.columns(), first * op.columns(), bound, stream_));
     if (total.first_wrong < 0) total.first_wrong = slice.first_wrong;
     total.wrong += slice.wrong;
     total.worst_ratio = std::max(total.worst_ratio, slice.worst_ratio);

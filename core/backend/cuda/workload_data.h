@@ -1,5 +1,6 @@
 // Device buffers of the workload at hand: random inputs, the packed weight and its copies, the output between guards,
-// and the reference result. One workload at a time; what the next one shares (the weight, at another M) is kept.
+// and the reference result. One workload at a time; what the next one shares is kept: the weight, and at fewer rows
+// their inputs and reference too, which are the first rows of those held.
 #ifndef LADDER_CORE_BACKEND_CUDA_WORKLOAD_DATA_H_
 #define LADDER_CORE_BACKEND_CUDA_WORKLOAD_DATA_H_
 
@@ -30,7 +31,7 @@ class WorkloadData {
   // Workspace of at least that size, its counters zero, the rest poisoned.
   absl::Status PrepareWorkspace(int64_t bytes);
   // At least `rotate_bytes` of packed weights, as far as the budget and `most` copies reach; at least one copy.
-  // Drops the reference when it needs the room.
+  // Drops the natural weight and the reference when it needs the room.
   absl::Status PrepareCopies(int64_t rotate_bytes, int most);
   // Output filled with `poison`, guards with kGuardByte.
   absl::Status PoisonOutput(uint8_t poison);
@@ -44,7 +45,7 @@ class WorkloadData {
 
   DevicePointer x() const { return x_.pointer(); }
   DevicePointer y() const { return y_.pointer() + kGuardBytes; }
-  int64_t y_bytes() const { return y_.bytes() - 2 * kGuardBytes; }
+  int64_t y_bytes() const { return workload_.m * workload_.op.columns() * Bytes(workload_.op.out()); }
   DevicePointer workspace() const { return workspace_.pointer(); }
   int copies() const { return 1 + static_cast<int>(copies_.size()); }
   // Copy 0 is the weight itself; all hold the same bits.
@@ -57,6 +58,7 @@ class WorkloadData {
     int64_t bytes() const { return codes.bytes() + scales.bytes() + zeros.bytes(); }
     PlanePointers pointers() const { return {codes.pointer(), scales.pointer(), zeros.pointer()}; }
   };
+  void FreeRows();
   absl::Status MakeWeight(const SupportKernels& support, bool natural_only);
   absl::Status PrepareReference(int64_t bytes_available);
   absl::Status ReferenceSlice(int64_t first, int64_t rows, const SupportKernels& support);
@@ -69,7 +71,7 @@ class WorkloadData {
   Workload workload_;
   PackedLayout layout_;
   std::string weight_key_;  // of what the buffers below hold; empty: nothing
-  bool has_rows_ = false;
+  int64_t rows_ = 0;        // that x, the residual and y have room for
   Planes natural_, packed_;
   Memory bias_, x_, residual_, y_, workspace_, reference_, magnitude_;
   std::vector<Planes> copies_;
