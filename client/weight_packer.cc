@@ -57,7 +57,9 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
   if (gated != (plan.arguments.gated != 0)) class_known = false;
   const bool narrow_scales = record.op().scale() == "fp8_e4m3" || record.op().scale() == "e8m0";
   if (narrow_scales != (plan.arguments.scale_type != 0)) class_known = false;
-  if (!class_known || plan.arguments.placement == 0 || plan.arguments.bits != 4) {
+  // Widths above 4 have one placement, which the id doesn't name.
+  if (plan.arguments.bits > 4) plan.arguments.placement = 1;
+  if (!class_known || plan.arguments.placement == 0 || plan.arguments.bits < 1 || plan.arguments.bits > 8) {
     return absl::InternalError(absl::StrCat("this client can't pack the layout \"", plan.layout_id,
                                             "\"; use the client of the service's version"));
   }

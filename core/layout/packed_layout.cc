@@ -4,28 +4,39 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "core/layout/natural_code.h"
 
 namespace ladder {
 namespace {
 
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kBlockColumns = 64;
-constexpr int64_t kBlockBytes = 2048;
+constexpr int64_t kPlaneBytes = 512;  // of a block, for each bit of a code
 
 int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-int64_t RowBytes(int64_t columns, int bits) { return (columns * bits + 7) / 8; }
-
-uint32_t GetNibble(std::span<const uint8_t> data, int64_t row_bytes, int64_t row, int64_t column) {
-  return (data[row * row_bytes + column / 2] >> (4 * (column % 2))) & 15;
+// Offset in bytes, within a block of `bits`-bit codes, of word `word` of a lane of a row tile.
+int64_t WordOffset(int bits, int word, int64_t tile, int64_t lane) {
+  int first = 0, chunk = 4;
+  while (first + chunk <= word || first + chunk > bits) {
+    if (first + chunk <= bits) {
+      first += chunk;
+    } else {
+      chunk /= 2;
+    }
+  }
+  return first * kPlaneBytes + ((tile * 32 + lane) * chunk + word - first) * 4;
 }
 
-void SetNibble(std::span<uint8_t> data, int64_t at, int shift, uint32_t value) {
-  data[at] = static_cast<uint8_t>((data[at] & ~(15 << shift)) | (value << shift));
-}
+// Adding 2^(bits-1) modulo 2^bits flips the top bit.
+uint32_t Flip(const PackedLayout& layout) { return layout.offset_binary ? 1u << (layout.bits - 1) : 0; }
 
-// Byte and shift of a row's 4-bit zero within its group's 32 bytes.
-std::pair<int64_t, int> ZeroPosition(int64_t row_in_block) {
+// Quantized zeros of a byte each, not of half a byte.
+bool ByteZeros(const PackedLayout& layout) { return layout.bits > 4; }
+
+// Byte and shift of a row's zero within its group's bytes.
+std::pair<int64_t, int> ZeroPosition(const PackedLayout& layout, int64_t row_in_block) {
+  if (ByteZeros(layout)) return {row_in_block, 0};
   const int64_t tile = row_in_block / 16;
   return {8 * tile + row_in_block % 8, static_cast<int>(row_in_block % 16 / 8 * 4)};
 }
@@ -70,14 +81,14 @@ void CopyElement(DataType from_type, std::span<const uint8_t> from, int64_t from
   }
 }
 
-// Calls visit(row, group, packed byte offset, packed shift) for each 4-bit zero.
+// Calls visit(row, group, packed byte offset, packed shift) for each quantized zero.
 template <typename Visit>
 void ForEachZeroCode(const PackedLayout& layout, Visit visit) {
   for (int64_t row = 0; row < layout.n; row++) {
     const int64_t packed = layout.PackedRow(row);
     for (int64_t group = 0; group < layout.groups; group++) {
-      const auto [byte, shift] = ZeroPosition(packed % kBlockRows);
-      visit(row, group, (packed / kBlockRows * layout.groups + group) * 32 + byte, shift);
+      const auto [byte, shift] = ZeroPosition(layout, packed % kBlockRows);
+      visit(row, group, (packed / kBlockRows * layout.groups + group) * (ByteZeros(layout) ? 64 : 32) + byte, shift);
     }
   }
 }
@@ -109,11 +120,11 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
   layout.n = op.n();
   layout.k = op.k();
   layout.bits = weight.element.bits;
-  layout.placement = !weight.element.quantized() ? CodePlacement::kNatural
-                     : weight.element.tabular()  ? CodePlacement::kTable
-                                                 : CodePlacement::kInteger;
+  layout.placement = !weight.element.quantized()                    ? CodePlacement::kNatural
+                     : weight.element.tabular() && layout.bits <= 4 ? CodePlacement::kTable
+                                                                    : CodePlacement::kInteger;
   layout.gated = op.act() == ActivationFunction::kSwiglu;
-  layout.offset_binary = weight.element.kind == ElementKind::kSigned;
+  layout.offset_binary = weight.element.kind == ElementKind::kSigned && layout.bits > 1;
   if (weight.has_scale) {
     layout.groups = op.k() / weight.group;
     layout.scale = weight.scale;
@@ -124,8 +135,9 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
 
 std::string PackedLayout::id() const {
   if (placement == CodePlacement::kNatural) return "natural.b16";
-  return absl::StrCat("k16.b", bits, placement == CodePlacement::kTable ? ".table" : ".integer",
-                      offset_binary ? ".offset" : "", ScaleWidening(scale), zeros == ZeroMode::kQuantized ? ".z4" : "",
+  const absl::string_view cells = bits > 4 ? "" : placement == CodePlacement::kTable ? ".table" : ".integer";
+  const absl::string_view codes = zeros != ZeroMode::kQuantized ? "" : ByteZeros(*this) ? ".z8" : ".z4";
+  return absl::StrCat("k16.b", bits, cells, offset_binary ? ".offset" : "", ScaleWidening(scale), codes,
                       gated ? ".gate_up8" : "");
 }
 
@@ -138,7 +150,7 @@ int64_t PackedLayout::zero_bytes() const {
     case ZeroMode::kNone:
       return 0;
     case ZeroMode::kQuantized:
-      return groups * RoundUp(n, kBlockRows) / 2;
+      return groups * RoundUp(n, kBlockRows) / (ByteZeros(*this) ? 1 : 2);
     case ZeroMode::kOriginal:
     case ZeroMode::kRescale:
       return scale_bytes();
@@ -146,14 +158,14 @@ int64_t PackedLayout::zero_bytes() const {
   return 0;
 }
 
-int64_t NaturalWeightBytes(const PackedLayout& layout) { return layout.n * RowBytes(layout.k, layout.bits); }
+int64_t NaturalWeightBytes(const PackedLayout& layout) { return layout.n * NaturalRowBytes(layout.bits, layout.k); }
 int64_t NaturalScaleBytes(const PackedLayout& layout) { return layout.n * layout.groups * Bytes(layout.scale); }
 int64_t NaturalZeroBytes(const PackedLayout& layout) {
   switch (layout.zeros) {
     case ZeroMode::kNone:
       return 0;
     case ZeroMode::kQuantized:
-      return layout.n * RowBytes(layout.groups, layout.bits);
+      return layout.n * NaturalRowBytes(layout.bits, layout.groups);
     case ZeroMode::kOriginal:
     case ZeroMode::kRescale:
       return NaturalScaleBytes(layout);
@@ -168,7 +180,7 @@ int64_t PackedLayout::PackedRow(int64_t row) const {
   return column / 8 * 16 + 8 * up + column % 8;
 }
 
-PackedLayout::Position PackedLayout::Find(int64_t natural_row, int64_t column) const {
+PackedLayout::Position PackedLayout::Find(int64_t natural_row, int64_t column, int bit) const {
   const int64_t row = PackedRow(natural_row);
   const int64_t block = row / kBlockRows * (padded_k() / kBlockColumns) + column / kBlockColumns;
   const int64_t r = row % 16;     // within the row tile
@@ -176,10 +188,20 @@ PackedLayout::Position PackedLayout::Find(int64_t natural_row, int64_t column) c
   const int64_t lane = r % 8 * 4 + c % 8 / 2;
   const int reg = static_cast<int>(r / 8 + c / 8 * 2);
   const int element = static_cast<int>(c % 2);
-  const int64_t tile = row % kBlockRows / 16;
-  const int64_t step = column % kBlockColumns / 16;
-  return {block * kBlockBytes + tile * 512 + lane * 16 + step * 4,
-          placement == CodePlacement::kTable ? 8 * reg + 4 * element : 4 * reg + 16 * element};
+  const int step = static_cast<int>(column % kBlockColumns / 16);
+
+  const bool nibbles = placement == CodePlacement::kTable;
+  const int cell_bits = nibbles ? 4 : 16;
+  const int cell = nibbles ? 2 * reg + element : element;
+  const int code = nibbles ? step : 4 * step + reg;
+  const int whole = cell_bits / bits, rest = cell_bits % bits;  // codes in a word's cell, bits at its top
+  int word = code / whole, shift = code % whole * bits + bit;
+  if (code >= whole * bits) {
+    const int in_rest = (code - whole * bits) * bits + bit;
+    word = in_rest / rest;
+    shift = cell_bits - rest + in_rest % rest;
+  }
+  return {block * kPlaneBytes * bits + WordOffset(bits, word, row % kBlockRows / 16, lane), cell * cell_bits + shift};
 }
 
 absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> codes, std::span<const uint8_t> scales,
@@ -195,12 +217,15 @@ absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> 
   std::ranges::fill(packed, 0);
   std::ranges::fill(packed_scales, 0);
   std::ranges::fill(packed_zeros, 0);
-  const int64_t row_bytes = RowBytes(layout.k, layout.bits);
-  const uint32_t flip = layout.offset_binary ? 8 : 0;  // adding 8 modulo 16 flips the top bit
+  const uint32_t flip = Flip(layout);
   for (int64_t row = 0; row < layout.n; row++) {
     for (int64_t column = 0; column < layout.k; column++) {
-      const PackedLayout::Position at = layout.Find(row, column);
-      SetNibble(packed, at.word_offset + at.shift / 8, at.shift % 8, GetNibble(codes, row_bytes, row, column) ^ flip);
+      const uint32_t code = NaturalCode(codes, layout.bits, layout.k, row, column) ^ flip;
+      for (int bit = 0; bit < layout.bits; bit++) {
+        const PackedLayout::Position at = layout.Find(row, column, bit);
+        uint8_t& byte = packed[at.word_offset + at.shift / 8];
+        byte = static_cast<uint8_t>(byte | (code >> bit & 1) << (at.shift % 8));
+      }
     }
   }
   const DataType natural_type = layout.scale, packed_type = PackedScaleType(layout.scale);
@@ -208,9 +233,9 @@ absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> 
     CopyElement(natural_type, scales, natural, packed_type, packed_scales, at);
   });
   if (layout.zeros == ZeroMode::kQuantized) {
-    const int64_t zero_row_bytes = RowBytes(layout.groups, layout.bits);
     ForEachZeroCode(layout, [&](int64_t row, int64_t group, int64_t at, int shift) {
-      SetNibble(packed_zeros, at, shift, GetNibble(zeros, zero_row_bytes, row, group));
+      const uint32_t code = NaturalCode(zeros, layout.bits, layout.groups, row, group);
+      packed_zeros[at] = static_cast<uint8_t>(packed_zeros[at] | code << shift);
     });
   } else if (layout.zeros != ZeroMode::kNone) {
     ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) {
@@ -232,13 +257,15 @@ absl::Status UnpackReference(const PackedLayout& layout, std::span<const uint8_t
   }
   std::ranges::fill(codes, 0);
   std::ranges::fill(zeros, 0);
-  const int64_t row_bytes = RowBytes(layout.k, layout.bits);
-  const uint32_t flip = layout.offset_binary ? 8 : 0;
+  const uint32_t flip = Flip(layout);
   for (int64_t row = 0; row < layout.n; row++) {
     for (int64_t column = 0; column < layout.k; column++) {
-      const PackedLayout::Position at = layout.Find(row, column);
-      const uint32_t code = (packed[at.word_offset + at.shift / 8] >> (at.shift % 8)) & 15;
-      SetNibble(codes, row * row_bytes + column / 2, static_cast<int>(4 * (column % 2)), code ^ flip);
+      uint32_t code = 0;
+      for (int bit = 0; bit < layout.bits; bit++) {
+        const PackedLayout::Position at = layout.Find(row, column, bit);
+        code |= (packed[at.word_offset + at.shift / 8] >> (at.shift % 8) & 1u) << bit;
+      }
+      SetNaturalCode(codes, layout.bits, layout.k, row, column, code ^ flip);
     }
   }
   const DataType natural_type = layout.scale, packed_type = PackedScaleType(layout.scale);
@@ -246,10 +273,9 @@ absl::Status UnpackReference(const PackedLayout& layout, std::span<const uint8_t
     CopyElement(packed_type, packed_scales, at, natural_type, scales, natural);
   });
   if (layout.zeros == ZeroMode::kQuantized) {
-    const int64_t zero_row_bytes = RowBytes(layout.groups, layout.bits);
     ForEachZeroCode(layout, [&](int64_t row, int64_t group, int64_t at, int shift) {
-      SetNibble(zeros, row * zero_row_bytes + group / 2, static_cast<int>(4 * (group % 2)),
-                (packed_zeros[at] >> shift) & 15);
+      const uint32_t code = packed_zeros[at] >> shift & ((1u << layout.bits) - 1);
+      SetNaturalCode(zeros, layout.bits, layout.groups, row, group, code);
     });
   } else if (layout.zeros != ZeroMode::kNone) {
     ForEachPlaneElement(layout, [&](int64_t natural, int64_t at) {

@@ -12,10 +12,11 @@
 
 namespace ladder {
 
+// Which codes of a lane share a cell, so that decoding is shortest (see PackedLayout).
 enum class CodePlacement : uint8_t {
   kNatural = 0,  // fp16/bf16 weights: row-major N x K, not packed
-  kInteger = 1,  // element h of A register i in bits 16h + 4i of the lane's word
-  kTable = 2,    // in bits 8i + 4h
+  kInteger = 1,  // cells of 16 bits: the two halves of a word hold the two elements of A registers
+  kTable = 2,    // cells of 4 bits: a word's nibbles are the eight codes of a k16 step. Tables of at most 4 bits
 };
 
 // The type of a packed scale plane's values. Scales of 8 bits are widened by packing, exactly: e8m0 to bf16, whose
@@ -23,14 +24,25 @@ enum class CodePlacement : uint8_t {
 // each group.
 DataType PackedScaleType(DataType scale);
 
-// Blocks of 64 rows x 64 columns (4 bits), 2,048 bytes each, in the order [N/64][K/64][4 row tiles][32 lanes][4 words]:
-// word f of lane t in tile r holds rows 16r + t/4 (+8), columns 16f + 2(t%4) + {0,1} (+8) of the block. N pads to 64, K
-// to 64; padding codes decode to a finite value (kernels neutralise padded k by zero activations and drop padded rows).
-// Gate and up rows (swiglu): row 16t + r of the packed weight is gate row 8t + r for r < 8, and row 16t + 8 + r up row
-// 8t + r, that is natural row N/2 + 8t + r; scales and zeros likewise. So a lane of a fragment holds both sums of a
-// column of Y.
-// Scales and zeros: [ceil(N/64)][K/group][64] in the order of the packed rows; quantized (4-bit) zeros: 32 bytes per 64
-// rows, byte 8 * tile + r holds row 16 * tile + r in its low and row 16 * tile + r + 8 in its high half.
+// Blocks of 64 rows x 64 columns, 512 bytes for each bit of a code, in the order [N/64][K/64]. Lane t of row tile r
+// holds rows 16r + t/4 (+8), columns 16f + 2(t%4) + {0,1} (+8) of the block, in `bits` words: element h of A register i
+// of k16 step f, 32 codes. A block stores words in chunks of 4, 4; 4, 2, 1; and so on, the largest first (8 = 4 + 4, 7
+// = 4 + 2 + 1), each [4 row tiles][32 lanes][words of the chunk]. Where a code lies in the words: these are cut into
+// cells of C bits, each code belongs to one cell of a word and numbers q = 0 .. C-1 among those of that cell, in any of
+// the words:
+//   integers, and everything above 4 bits: C = 16, cell h, q = 4f + i, so that `word >> shift` is the pair of register
+//   i tables of up to 4 bits:                C = 4, cell 2i + h, q = f, so that `word >> shift` is a step's eight
+//   selectors
+// A cell of C bits holds C / bits codes from its lowest bit up: code q lies in word q / (C / bits). The C % bits bits
+// that are left at the cell's top are, from word 0 to the last, one string of bits with the codes for which no cell has
+// room. So 4-bit integers are at 16h + 4i of word f, 4-bit tables at 8i + 4h; 3-bit integers are five in each half of
+// three words, the sixteenth in the three topmost bits. N pads to 64, K to 64; padding codes are 0 and decode to a
+// finite value (kernels neutralise padded k by zero activations and drop padded rows). Gate and up rows (swiglu): row
+// 16t + r of the packed weight is gate row 8t + r for r < 8, and row 16t + 8 + r up row 8t + r, that is natural row N/2
+// + 8t + r; scales and zeros likewise. So a lane of a fragment holds both sums of a column of Y. Scales and zeros:
+// [ceil(N/64)][K/group][64] in the order of the packed rows; quantized zeros of up to 4 bits: 32 bytes per 64 rows,
+// byte 8 * tile + r holds row 16 * tile + r in its low and row 16 * tile + r + 8 in its high half; of more bits: a byte
+// each, as scales lie.
 struct PackedLayout {
   CodePlacement placement = CodePlacement::kNatural;
   int64_t n = 0;
@@ -40,12 +52,12 @@ struct PackedLayout {
   DataType scale = DataType::kF16;  // in the natural form; packed: PackedScaleType
   ZeroMode zeros = ZeroMode::kNone;
   bool gated = false;          // gate and up rows interleaved by 8
-  bool offset_binary = false;  // signed codes: two's complement in, code + 2^(bits-1) packed
+  bool offset_binary = false;  // signed codes of 2 bits or more: two's complement in, code + 2^(bits-1) packed
 
   static PackedLayout For(const NormalizedOperator& op);
 
-  // "k16.b4.integer.offset", "k16.b4.table.gate_up8" and the like: what must agree between a packed weight and a
-  // kernel, besides N, K and group.
+  // "k16.b4.integer.offset", "k16.b4.table.gate_up8", "k16.b8" and the like: what must agree between a packed weight
+  // and a kernel, besides N, K and group. Up to 4 bits it says which cells.
   std::string id() const;
   int64_t padded_n() const;
   int64_t padded_k() const;
@@ -55,17 +67,18 @@ struct PackedLayout {
 
   // Row of the packed weight that holds natural row `row`.
   int64_t PackedRow(int64_t row) const;
-  // Where natural code (row, column) lies: byte offset of its 32-bit word and the shift within it. REQUIRES: quantised.
+  // Where bit `bit` of natural code (row, column) lies: byte offset of its 32-bit word and the shift within it.
+  // REQUIRES: quantised, bit < bits.
   struct Position {
     int64_t word_offset;
     int shift;
   };
-  Position Find(int64_t row, int64_t column) const;
+  Position Find(int64_t row, int64_t column, int bit = 0) const;
 };
 
 // The natural form, as checkpoints have it: codes row-major, `bits` each, little-endian within bytes (code k of a row
 // in bits (k * bits) % 8 of byte k * bits / 8), rows byte-aligned; scales and zeros row-major [N][K/group]; quantized
-// zeros row-major like codes, 4 bits each, rows byte-aligned. Plain weights are copied as they are. InvalidArgument if
+// zeros row-major like codes and as wide, rows byte-aligned. Plain weights are copied as they are. InvalidArgument if
 // a span has the wrong size.
 absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> codes, std::span<const uint8_t> scales,
                            std::span<const uint8_t> zeros, std::span<uint8_t> packed, std::span<uint8_t> packed_scales,

@@ -4,7 +4,7 @@
 #include <numbers>
 #include <vector>
 
-#include "core/reference/natural_code.h"
+#include "core/layout/natural_code.h"
 
 namespace ladder {
 void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<const uint8_t> codes,

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "core/reference/natural_code.h"
+#include "core/layout/natural_code.h"
 
 namespace ladder {
 namespace {

@@ -10,8 +10,8 @@ inline constexpr int kSupportThreads = 256;
 inline constexpr int kScaleE4M3 = 4, kScaleE8M0 = 5;  // DataType
 
 // ladder_pack reads the natural form and writes the packed one; ladder_unpack the other way round. 96 bytes.
-// Natural form: codes row-major, 4 bits each, little-endian within bytes, rows byte-aligned; scales and zeros row-major
-// [n][groups]; quantized zeros row-major, 4 bits each, rows byte-aligned. Packed form: core/layout/packed_layout.h.
+// Natural form: codes row-major, `bits` each, little-endian within bytes, rows byte-aligned; scales and zeros row-major
+// [n][groups]; quantized zeros row-major, `bits` each, rows byte-aligned. Packed form: core/layout/packed_layout.h.
 struct PackArguments {
   void* codes;
   void* scales;  // 16-bit values, or what scale_type says; unused when groups == 0
@@ -22,10 +22,10 @@ struct PackArguments {
   i64 n;
   i64 k;
   i64 groups;         // K / group; 0: no scales
-  int placement;      // 0: 16-bit weights, copied; 1: integers (16h + 4i); 2: tables (8i + 4h)
-  int bits;           // 4 (16 with placement 0)
-  int offset_binary;  // 1: two's complement codes, packed as code + 8
-  int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (4-bit)
+  int placement;      // CodePlacement: 0: 16-bit weights, copied; 1: integers; 2: tables
+  int bits;           // 1 to 8 (16 with placement 0)
+  int offset_binary;  // 1: two's complement codes, packed as code + 2^(bits - 1)
+  int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (`bits` each)
   int gated;          // 1: gate rows [0, n/2) and up rows [n/2, n), interleaved by 8; n is a multiple of 16
   int scale_type;     // natural scales: 0 as packed; DataType 4 (e4m3, packed as fp16) or 5 (e8m0, packed as bf16)
 };

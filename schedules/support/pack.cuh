@@ -19,13 +19,45 @@ LADDER_DEVICE i64 packed_row(const PackArguments& p, i64 row) {
   return column / 8 * 16 + 8 * up + column % 8;
 }
 
-// 4-bit code `column` of row `row`; rows are byte-aligned.
-LADDER_DEVICE u32 natural_code(const void* codes, i64 row, i64 column, i64 row_bytes) {
-  return static_cast<const u8*>(codes)[row * row_bytes + column / 2] >> (4 * (column & 1)) & 0xf;
+// Code `column` of row `row`, of up to 8 bits; rows are byte-aligned. A code that runs into the next byte reads it too.
+LADDER_DEVICE u32 natural_code(const void* codes, int bits, i64 row, i64 column, i64 row_bytes) {
+  const i64 bit = column * bits;
+  const u8* at = static_cast<const u8*>(codes) + row * row_bytes + bit / 8;
+  const int shift = static_cast<int>(bit % 8);
+  u32 word = at[0];
+  if (shift + bits > 8) word |= static_cast<u32>(at[1]) << 8;
+  return word >> shift & ((1u << bits) - 1);
 }
 
-LADDER_DEVICE int code_shift(int placement, int pair, int element) {
-  return placement == 1 ? 16 * element + 4 * pair : 8 * pair + 4 * element;
+// The words of a lane: how many of the chunk that word `word` is in, and which is its first. Chunks of 4 words come
+// first, then one of 2, then one of 1.
+struct Chunk {
+  int first, words;
+};
+LADDER_DEVICE Chunk chunk_of(int bits, int word) {
+  const int whole = bits / 4 * 4;
+  if (word < whole) return {word / 4 * 4, 4};
+  if ((bits & 2) != 0 && word < whole + 2) return {whole, 2};
+  return {bits - 1, 1};
+}
+
+// Cells, and the codes of a cell: see PackedLayout.
+struct Cells {
+  int bits;   // of a cell: 16, or 4 for tables
+  int whole;  // codes that a word's cell holds from its lowest bit up
+  int rest;   // bits left at its top
+};
+LADDER_DEVICE Cells cells_of(const PackArguments& p) {
+  const int bits = p.placement == 1 ? 16 : 4;
+  return {bits, bits / p.bits, bits % p.bits};
+}
+
+// The code of lane `lane` of a row tile, number `code` among those of a cell: its column (of 64) and its row (of 16).
+LADDER_DEVICE void find_code(const PackArguments& p, int lane, int cell, int code, int& row, int& column) {
+  const int step = p.placement == 1 ? code / 4 : code;
+  const int pair = p.placement == 1 ? code % 4 : cell / 2, element = p.placement == 1 ? cell : cell % 2;
+  row = lane / 4 + 8 * (pair & 1);
+  column = 16 * step + 2 * (lane % 4) + 8 * (pair >> 1) + element;
 }
 
 LADDER_DEVICE void copy_16bit(void* to, const void* from, i64 count) {
@@ -33,54 +65,85 @@ LADDER_DEVICE void copy_16bit(void* to, const void* from, i64 count) {
   for (i64 i = first_item(); i < count; i += item_stride()) static_cast<u16*>(to)[i] = static_cast<const u16*>(from)[i];
 }
 
-// One thread writes the 16 bytes of one lane of one row tile of one block.
+// One thread writes one word.
 LADDER_DEVICE void pack_codes(const PackArguments& p) {
-  const i64 row_bytes = (p.k + 1) / 2;
+  const i64 row_bytes = (p.k * p.bits + 7) / 8;
   const i64 k_blocks = (p.k + 63) / 64;
-  const i64 items = (p.n + 63) / 64 * k_blocks * 128;
+  const i64 block_words = 128 * p.bits;
+  const i64 items = (p.n + 63) / 64 * k_blocks * block_words;
+  const Cells cells = cells_of(p);
+  const u32 flip = p.offset_binary ? 1u << (p.bits - 1) : 0u;
 #pragma unroll 1
   for (i64 item = first_item(); item < items; item += item_stride()) {
-    const int lane = static_cast<int>(item % 32), tile = static_cast<int>(item / 32 % 4);
-    const i64 block = item / 128;
-    const i64 row0 = block / k_blocks * 64 + 16 * tile + lane / 4;
-    const i64 column0 = block % k_blocks * 64 + 2 * (lane % 4);
-    u32 words[4];
-#pragma unroll
-    for (int f = 0; f < 4; f++) {
-      words[f] = 0;
-#pragma unroll
-      for (int pair = 0; pair < 4; pair++) {
-        // Columns of a pair are 2c and 2c + 1: one byte.
-        const i64 row = row0 + 8 * (pair & 1), column = column0 + 16 * f + 8 * (pair >> 1);
-        if (row >= p.n || column >= p.k) continue;  // padding is packed as zero bits
-        const u32 byte = static_cast<const u8*>(p.codes)[natural_row(p, row) * row_bytes + column / 2];
-        const u32 flip = p.offset_binary ? 8u : 0u;
-        words[f] |= ((byte & 0xf) ^ flip) << code_shift(p.placement, pair, 0);
-        if (column + 1 < p.k) words[f] |= (byte >> 4 ^ flip) << code_shift(p.placement, pair, 1);
+    const i64 block = item / block_words;
+    const int at = static_cast<int>(item % block_words);
+    const Chunk chunk = chunk_of(p.bits, at / 128);
+    const int lane_word = (at - chunk.first * 128) / chunk.words;  // lane and row tile
+    const int word = chunk.first + (at - chunk.first * 128) % chunk.words;
+    const i64 row0 = block / k_blocks * 64 + lane_word / 32 * 16, column0 = block % k_blocks * 64;
+    // Code number `code` of a cell, as packed; padding is packed as zero bits.
+    const auto code_of = [&](int cell, int code) -> u32 {
+      int r, c;
+      find_code(p, lane_word % 32, cell, code, r, c);
+      if (row0 + r >= p.n || column0 + c >= p.k) return 0;
+      return natural_code(p.codes, p.bits, natural_row(p, row0 + r), column0 + c, row_bytes) ^ flip;
+    };
+    u32 value = 0;
+#pragma unroll 1
+    for (int cell = 0; cell < 32 / cells.bits; cell++) {
+      u32 content = 0;
+#pragma unroll 1
+      for (int i = 0; i < cells.whole; i++) content |= code_of(cell, word * cells.whole + i) << (i * p.bits);
+#pragma unroll 1
+      for (int i = 0; i < cells.rest; i++) {
+        const int bit = word * cells.rest + i;  // of the string of those without a cell
+        const u32 code = code_of(cell, cells.whole * p.bits + bit / p.bits);
+        content |= (code >> (bit % p.bits) & 1u) << (cells.bits - cells.rest + i);
       }
+      value |= content << (cell * cells.bits);
     }
-    store_global_v4(static_cast<Vec4*>(p.packed) + item, Vec4{words[0], words[1], words[2], words[3]});
+    static_cast<u32*>(p.packed)[item] = value;
   }
 }
 
-// One thread writes one natural byte: two columns of a row.
+// The packed code at (row, column), as packed.
+LADDER_DEVICE u32 packed_code(const PackArguments& p, const Cells& cells, i64 row, i64 column, i64 k_blocks) {
+  const int r = static_cast<int>(row % 64), c = static_cast<int>(column % 64);
+  const int lane = r % 8 * 4 + c % 8 / 2, pair = r / 8 % 2 + c / 8 % 2 * 2, element = c % 2, step = c / 16;
+  const int cell = p.placement == 1 ? element : 2 * pair + element, code = p.placement == 1 ? 4 * step + pair : step;
+  const u32* block = static_cast<const u32*>(p.packed) + (row / 64 * k_blocks + column / 64) * (128 * p.bits);
+  const auto bits_at = [&](int word, int shift) -> u32 {
+    const Chunk chunk = chunk_of(p.bits, word);
+    return block[chunk.first * 128 + (r / 16 * 32 + lane) * chunk.words + word - chunk.first] >>
+           (cell * cells.bits + shift);
+  };
+  if (code < cells.whole * p.bits) {
+    return bits_at(code / cells.whole, code % cells.whole * p.bits) & ((1u << p.bits) - 1);
+  }
+  u32 value = 0;
+#pragma unroll 1
+  for (int i = 0; i < p.bits; i++) {
+    const int bit = (code - cells.whole * p.bits) * p.bits + i;
+    value |= (bits_at(bit / cells.rest, cells.bits - cells.rest + bit % cells.rest) & 1u) << i;
+  }
+  return value;
+}
+
+// One thread writes one natural byte: the codes that have bits in it.
 LADDER_DEVICE void unpack_codes(const PackArguments& p) {
-  const i64 row_bytes = (p.k + 1) / 2;
+  const i64 row_bytes = (p.k * p.bits + 7) / 8;
   const i64 k_blocks = (p.k + 63) / 64;
+  const Cells cells = cells_of(p);
+  const u32 flip = p.offset_binary ? 1u << (p.bits - 1) : 0u;
 #pragma unroll 1
   for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {
-    const i64 row = packed_row(p, item / row_bytes);
+    const i64 row = packed_row(p, item / row_bytes), first_bit = item % row_bytes * 8;
     u32 byte = 0;
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const i64 column = item % row_bytes * 2 + h;
-      if (column >= p.k) continue;
-      const int r = static_cast<int>(row % 64), c = static_cast<int>(column % 64);
-      const int lane = r % 8 * 4 + c % 8 / 2, pair = r / 8 % 2 + c / 8 % 2 * 2;
-      const i64 block = row / 64 * k_blocks + column / 64;
-      const u32 word = static_cast<const u32*>(p.packed)[((block * 4 + r / 16) * 32 + lane) * 4 + c / 16];
-      const u32 code = word >> code_shift(p.placement, pair, c % 2) & 0xf;
-      byte |= (code ^ (p.offset_binary ? 8u : 0u)) << (4 * h);
+#pragma unroll 1
+    for (i64 column = first_bit / p.bits; column < p.k && column * p.bits < first_bit + 8; column++) {
+      const u32 code = packed_code(p, cells, row, column, k_blocks) ^ flip;
+      const int at = static_cast<int>(column * p.bits - first_bit);
+      byte |= at >= 0 ? code << at : code >> -at;
     }
     static_cast<u8*>(p.codes)[item] = static_cast<u8>(byte);
   }
@@ -134,29 +197,39 @@ LADDER_DEVICE void unpack_plane(const PackArguments& p, void* natural, const voi
   }
 }
 
-// Quantized zeros: 32 bytes per 64 rows and group; byte 8 * tile + r holds rows 16 * tile + r and that + 8.
+// Quantized zeros of up to 4 bits: 32 bytes per 64 rows and group; byte 8 * tile + r holds rows 16 * tile + r and that
+// + 8. Wider ones: 64 bytes, one for each row.
 LADDER_DEVICE void pack_zero_codes(const PackArguments& p, void* packed, const void* natural) {
-  const i64 groups = p.groups, row_bytes = (groups + 1) / 2;
+  const i64 groups = p.groups, row_bytes = (groups * p.bits + 7) / 8;
+  const bool bytes = p.bits > 4;
+  const int block = bytes ? 64 : 32;
 #pragma unroll 1
-  for (i64 item = first_item(); item < (p.n + 63) / 64 * groups * 32; item += item_stride()) {
-    const i64 row = item / 32 / groups * 64 + item % 32 / 8 * 16 + item % 8, group = item / 32 % groups;
-    const u32 low = row < p.n ? natural_code(natural, natural_row(p, row), group, row_bytes) : 0;
-    const u32 high = row + 8 < p.n ? natural_code(natural, natural_row(p, row + 8), group, row_bytes) : 0;
-    static_cast<u8*>(packed)[item] = static_cast<u8>(low | high << 4);
+  for (i64 item = first_item(); item < (p.n + 63) / 64 * groups * block; item += item_stride()) {
+    const int at = static_cast<int>(item % block);
+    const i64 row = item / block / groups * 64 + (bytes ? at : at / 8 * 16 + at % 8), group = item / block % groups;
+    u32 value = row < p.n ? natural_code(natural, p.bits, natural_row(p, row), group, row_bytes) : 0;
+    if (!bytes && row + 8 < p.n) {
+      value |= natural_code(natural, p.bits, natural_row(p, row + 8), group, row_bytes) << 4;
+    }
+    static_cast<u8*>(packed)[item] = static_cast<u8>(value);
   }
 }
+LADDER_DEVICE u32 packed_zero(const PackArguments& p, const void* packed, i64 row, i64 group) {
+  const u8* block = static_cast<const u8*>(packed) + (row / 64 * p.groups + group) * (p.bits > 4 ? 64 : 32);
+  if (p.bits > 4) return block[row % 64];
+  return block[row % 64 / 16 * 8 + row % 8] >> (4 * (row / 8 % 2)) & 0xf;
+}
 LADDER_DEVICE void unpack_zero_codes(const PackArguments& p, void* natural, const void* packed) {
-  const i64 groups = p.groups, row_bytes = (groups + 1) / 2;
+  const i64 groups = p.groups, row_bytes = (groups * p.bits + 7) / 8;
 #pragma unroll 1
   for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {
-    const i64 row = packed_row(p, item / row_bytes);
+    const i64 row = packed_row(p, item / row_bytes), first_bit = item % row_bytes * 8;
     u32 byte = 0;
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const i64 group = item % row_bytes * 2 + h;
-      if (group >= groups) continue;
-      const i64 source = (row / 64 * groups + group) * 32 + row % 64 / 16 * 8 + row % 8;
-      byte |= (static_cast<const u8*>(packed)[source] >> (4 * (row / 8 % 2)) & 0xf) << (4 * h);
+#pragma unroll 1
+    for (i64 group = first_bit / p.bits; group < groups && group * p.bits < first_bit + 8; group++) {
+      const int at = static_cast<int>(group * p.bits - first_bit);
+      const u32 code = packed_zero(p, packed, row, group);
+      byte |= at >= 0 ? code << at : code >> -at;
     }
     static_cast<u8*>(natural)[item] = static_cast<u8>(byte);
   }

@@ -381,6 +381,28 @@ TEST_F(ClientTest, PacksGateAndUpRows) {
   EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
 }
 
+TEST_F(ClientTest, PacksEveryWidth) {
+  pb::TuningRecord& record = *service_.AddRecord(1, "kernel").mutable_record();
+  struct Case {
+    const char* id;
+    int bits, placement, offset;
+  };
+  char packed[16];
+  size_t launches = 0;
+  for (const Case& c : {Case{"k16.b1.integer", 1, 1, 0}, Case{"k16.b3.table", 3, 2, 0}, Case{"k16.b5.z8", 5, 1, 0},
+                        Case{"k16.b8.offset", 8, 1, 1}}) {
+    record.mutable_packed()->set_layout_id(c.id);
+    const std::shared_ptr<Matmul> matmul = Get().value();
+    ASSERT_TRUE(matmul->Pack({.codes = memory, .scales = memory}, {.weight = packed, .scale = packed}, kStream).ok());
+    const PackArguments& arguments = gpu_.launches.at(launches++).pack;
+    EXPECT_EQ(arguments.bits, c.bits);
+    EXPECT_EQ(arguments.placement, c.placement);
+    EXPECT_EQ(arguments.offset_binary, c.offset);
+  }
+  record.mutable_packed()->set_layout_id("k16.b9");
+  EXPECT_EQ(Get().status().code(), StatusCode::kInternal);
+}
+
 TEST_F(ClientTest, PacksScalesOf8Bits) {
   pb::TuningRecord& record = *service_.AddRecord(1, "kernel").mutable_record();
   record.mutable_op()->set_scale("e8m0");

@@ -1,6 +1,7 @@
 #include <random>
-#include <set>
 
+#include "absl/strings/str_cat.h"
+#include "core/layout/natural_code.h"
 #include "core/layout/packed_layout.h"
 #include "core/reference/matmul_reference.h"
 #include "gtest/gtest.h"
@@ -26,11 +27,23 @@ std::vector<uint8_t> RandomBytes(int64_t size, std::mt19937& random) {
   return bytes;
 }
 
-// The trailing half byte of rows with odd length is padding, which packing does not keep.
-void ClearPadding(std::vector<uint8_t>& codes, int64_t rows, int64_t columns) {
-  if (columns % 2 == 0) return;
-  const int64_t row_bytes = (columns + 1) / 2;
-  for (int64_t row = 0; row < rows; row++) codes[row * row_bytes + row_bytes - 1] &= 15;
+// The bits after a row's last code are padding, which packing does not keep.
+void ClearPadding(std::vector<uint8_t>& codes, int bits, int64_t rows, int64_t columns) {
+  const int64_t used = columns * bits % 8, row_bytes = NaturalRowBytes(bits, columns);
+  if (used == 0) return;
+  for (int64_t row = 0; row < rows; row++) codes[(row + 1) * row_bytes - 1] &= static_cast<uint8_t>((1 << used) - 1);
+}
+
+absl::StatusOr<NormalizedOperator> TableOp(int bits, int64_t n, int64_t k) {
+  OperatorDescriptor d;
+  ElementDefinition definition;
+  definition.bits = bits;
+  for (int code = 0; code < 1 << bits; code++) definition.table.push_back(static_cast<float>(code * code));
+  d.element = definition;
+  d.n = n;
+  d.k = k;
+  d.group = -1;
+  return Normalize(d);
 }
 
 TEST(PackedLayout, UnpackingReturnsTheSameBits) {
@@ -40,19 +53,42 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
     int64_t n, k, group;
     absl::string_view act = "none";
   };
-  for (const Case& c :
-       {Case{"int4", "none", 64, 64, 64}, Case{"int4", "none", 100, 77, -1}, Case{"nf4", "none", 65, 320, 64},
-        Case{"uint4", "original", 70, 96, 32}, Case{"uint4", "rescale", 128, 48, 16},
-        Case{"uint4", "quantized", 200, 144, 48}, Case{"uint4", "quantized", 1, 15, -1},
-        Case{"mxfp4", "none", 70, 96, 32}, Case{"nvfp4", "none", 64, 48, 16}, Case{"nvfp4", "none", 160, 512, 16},
-        Case{"int4", "none", 80, 77, -1, "swiglu"}, Case{"uint4", "original", 208, 96, 32, "swiglu"},
-        Case{"uint4", "quantized", 16, 144, 48, "swiglu"}}) {
+  for (const Case& c : {Case{"int4", "none", 64, 64, 64},
+                        Case{"int4", "none", 100, 77, -1},
+                        Case{"nf4", "none", 65, 320, 64},
+                        Case{"uint4", "original", 70, 96, 32},
+                        Case{"uint4", "rescale", 128, 48, 16},
+                        Case{"uint4", "quantized", 200, 144, 48},
+                        Case{"uint4", "quantized", 1, 15, -1},
+                        Case{"int1", "none", 100, 77, -1},
+                        Case{"uint1", "quantized", 70, 144, 48},
+                        Case{"int2", "none", 100, 77, -1},
+                        Case{"uint2", "quantized", 70, 144, 48},
+                        Case{"int3", "none", 100, 77, -1},
+                        Case{"uint3", "quantized", 65, 240, 16},
+                        Case{"int5", "none", 100, 77, -1},
+                        Case{"uint5", "quantized", 65, 240, 16},
+                        Case{"int6", "none", 100, 77, -1},
+                        Case{"uint6", "quantized", 65, 240, 16},
+                        Case{"int7", "none", 100, 77, -1},
+                        Case{"uint7", "quantized", 65, 240, 16},
+                        Case{"int8", "none", 100, 77, -1},
+                        Case{"uint8", "quantized", 65, 240, 16},
+                        Case{"fp8_e4m3", "none", 80, 77, -1, "swiglu"},
+                        Case{"fp8_e5m2", "none", 100, 77, -1},
+                        Case{"fp6_e2m3", "none", 100, 77, -1},
+                        Case{"mxfp4", "none", 70, 96, 32},
+                        Case{"nvfp4", "none", 64, 48, 16},
+                        Case{"nvfp4", "none", 160, 512, 16},
+                        Case{"int4", "none", 80, 77, -1, "swiglu"},
+                        Case{"uint4", "original", 208, 96, 32, "swiglu"},
+                        Case{"uint4", "quantized", 16, 144, 48, "swiglu"}}) {
     const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group, c.act));
     std::vector<uint8_t> codes = RandomBytes(NaturalWeightBytes(layout), random);
-    ClearPadding(codes, c.n, c.k);
+    ClearPadding(codes, layout.bits, c.n, c.k);
     const std::vector<uint8_t> scales = RandomBytes(NaturalScaleBytes(layout), random);
     std::vector<uint8_t> zeros = RandomBytes(NaturalZeroBytes(layout), random);
-    if (c.zeros == "quantized") ClearPadding(zeros, c.n, layout.groups);
+    if (c.zeros == "quantized") ClearPadding(zeros, layout.bits, c.n, layout.groups);
     std::vector<uint8_t> packed(layout.weight_bytes()), packed_scales(layout.scale_bytes()),
         packed_zeros(layout.zero_bytes());
     ASSERT_TRUE(PackReference(layout, codes, scales, zeros, packed, packed_scales, packed_zeros).ok());
@@ -64,19 +100,57 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
   }
 }
 
-TEST(PackedLayout, EveryCodeHasItsOwnPlaceAndFillsThePadding) {
-  for (const auto& [w, act] : {std::pair{"int4", "none"}, {"nf4", "none"}, {"int4", "swiglu"}}) {
-    const PackedLayout layout = PackedLayout::For(Op(w, "none", 128, 128, -1, act));
-    std::set<std::pair<int64_t, int>> places;
+TEST(PackedLayout, EveryBitHasItsOwnPlaceAndFillsThePadding) {
+  std::vector<PackedLayout> layouts = {PackedLayout::For(Op("int4", "none", 128, 128, -1, "swiglu"))};
+  for (int bits = 1; bits <= 8; bits++) {
+    layouts.push_back(PackedLayout::For(Op(absl::StrCat("int", bits), "none", 128, 128, -1)));
+    const absl::StatusOr<NormalizedOperator> table = TableOp(bits, 128, 128);
+    ASSERT_TRUE(table.ok()) << table.status();
+    layouts.push_back(PackedLayout::For(*table));
+  }
+  for (const PackedLayout& layout : layouts) {
+    std::vector<bool> taken(layout.weight_bytes() * 8);
     for (int64_t row = 0; row < 128; row++) {
       for (int64_t column = 0; column < 128; column++) {
-        const auto at = layout.Find(row, column);
-        EXPECT_EQ(at.word_offset % 4, 0);
-        EXPECT_TRUE(places.insert({at.word_offset, at.shift}).second);
+        for (int bit = 0; bit < layout.bits; bit++) {
+          const auto at = layout.Find(row, column, bit);
+          ASSERT_EQ(at.word_offset % 4, 0);
+          ASSERT_TRUE(at.shift >= 0 && at.shift < 32);
+          const int64_t place = at.word_offset * 8 + at.shift;
+          ASSERT_LT(place, static_cast<int64_t>(taken.size())) << layout.id();
+          ASSERT_FALSE(taken[place]) << layout.id() << " " << row << " " << column << " " << bit;
+          taken[place] = true;
+        }
       }
     }
-    EXPECT_EQ(static_cast<int64_t>(places.size()) / 2, layout.weight_bytes());
+    EXPECT_EQ(layout.weight_bytes(), 128 * 128 * layout.bits / 8);
   }
+}
+
+// One cell of lane 0 spelled out, for the width whose sixteenth code has no cell of its own.
+TEST(PackedLayout, PutsWhatNoCellHoldsIntoTheirTops) {
+  const PackedLayout layout = PackedLayout::For(Op("int3", "none", 64, 64, -1));
+  EXPECT_EQ(layout.id(), "k16.b3.integer.offset");
+  // Two words a lane (8 bytes), and then one.
+  EXPECT_EQ(layout.Find(0, 0).word_offset, 0);
+  EXPECT_EQ(layout.Find(0, 17).word_offset, 0);  // step 1, register 0, element 1: the fifth
+  EXPECT_EQ(layout.Find(0, 17).shift, 16 + 12);
+  EXPECT_EQ(layout.Find(8, 16).word_offset, 4);  // register 1: the sixth
+  EXPECT_EQ(layout.Find(8, 16).shift, 0);
+  EXPECT_EQ(layout.Find(0, 56, 2).word_offset, 2 * 512);  // step 3, register 2: the fifteenth
+  EXPECT_EQ(layout.Find(0, 56, 2).shift, 14);
+  for (int bit = 0; bit < 3; bit++) {
+    EXPECT_EQ(layout.Find(8, 56, bit).word_offset, bit < 2 ? 4 * bit : 2 * 512);  // the last
+    EXPECT_EQ(layout.Find(8, 56, bit).shift, 15);
+  }
+}
+
+TEST(PackedLayout, NamesWidthsAndWideZeros) {
+  EXPECT_EQ(PackedLayout::For(Op("int1", "none", 64, 64, -1)).id(), "k16.b1.integer");
+  EXPECT_EQ(PackedLayout::For(Op("int8", "none", 64, 64, -1)).id(), "k16.b8.offset");
+  EXPECT_EQ(PackedLayout::For(Op("fp8_e4m3", "none", 64, 64, -1)).id(), "k16.b8");
+  EXPECT_EQ(PackedLayout::For(Op("uint3", "quantized", 64, 64, -1)).id(), "k16.b3.integer.z4");
+  EXPECT_EQ(PackedLayout::For(Op("uint5", "quantized", 64, 64, -1)).id(), "k16.b5.z8");
 }
 
 // The statement of schedules/device/decode.cuh, spelled out: lane t's word of k16 step f.

@@ -4,9 +4,9 @@
 #include <limits>
 #include <random>
 
+#include "core/layout/natural_code.h"
 #include "core/operator/operator.h"
 #include "core/reference/matmul_reference.h"
-#include "core/reference/natural_code.h"
 #include "gtest/gtest.h"
 
 namespace ladder {

@@ -3,16 +3,17 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "core/layout/natural_code.h"
 
 namespace ladder {
 namespace {
 
-std::vector<uint8_t> RandomNibbles(int64_t rows, int64_t columns, std::mt19937_64& random) {
-  const int64_t row_bytes = (columns + 1) / 2;
-  std::vector<uint8_t> out(rows * row_bytes);
-  for (int64_t i = 0; i < rows * row_bytes; i++) {
-    const bool half = columns % 2 == 1 && i % row_bytes == row_bytes - 1;
-    out[i] = static_cast<uint8_t>(random() & (half ? 0x0f : 0xff));
+std::vector<uint8_t> RandomCodes(int bits, int64_t rows, int64_t columns, std::mt19937_64& random) {
+  std::vector<uint8_t> out(rows * NaturalRowBytes(bits, columns));
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t column = 0; column < columns; column++) {
+      SetNaturalCode(out, bits, columns, row, column, static_cast<uint32_t>(random()) & ((1u << bits) - 1));
+    }
   }
   return out;
 }
@@ -35,10 +36,10 @@ NaturalWeight RandomWeight(const NormalizedOperator& op, uint64_t seed) {
     weight.codes = RandomValues(op.weight().element.plain, op.n() * op.k(), -0.125f, 0.125f, seed);
     return weight;
   }
-  weight.codes = RandomNibbles(layout.n, layout.k, random);
+  weight.codes = RandomCodes(layout.bits, layout.n, layout.k, random);
   weight.scales = RandomValues(layout.scale, layout.n * layout.groups, 0.005f, 0.03f, seed + 1);
   if (layout.zeros == ZeroMode::kQuantized) {
-    weight.zeros = RandomNibbles(layout.n, layout.groups, random);
+    weight.zeros = RandomCodes(layout.bits, layout.n, layout.groups, random);
   } else if (layout.zeros != ZeroMode::kNone) {
     const float high = layout.zeros == ZeroMode::kOriginal ? 15.0f : 0.3f;
     weight.zeros = RandomValues(layout.scale, layout.n * layout.groups, 0, high, seed + 2);
@@ -59,6 +60,22 @@ std::vector<OperatorDescriptor> PackingCases() {
       {.w = "mxfp4", .n = 100, .k = 256},
       {.w = "uint4", .scale = "e8m0", .zeros = "quantized", .group = 32, .n = 70, .k = 192},
       {.a = "bf16", .w = "nvfp4", .n = 70, .k = 80},
+      {.w = "int1", .group = 64, .n = 70, .k = 133 * 64},
+      {.w = "uint1", .zeros = "quantized", .group = 16, .n = 33, .k = 240},
+      {.w = "int2", .group = -1, .n = 100, .k = 75},
+      {.w = "uint2", .zeros = "quantized", .group = 32, .act = "swiglu", .n = 96, .k = 96},
+      {.w = "int3", .group = -1, .n = 70, .k = 101},
+      {.w = "uint3", .zeros = "quantized", .group = 16, .n = 90, .k = 112},
+      {.w = "int5", .group = -1, .n = 70, .k = 103},
+      {.w = "uint5", .zeros = "quantized", .group = 16, .n = 65, .k = 112},
+      {.w = "int6", .group = 32, .act = "swiglu", .n = 80, .k = 96},
+      {.w = "fp6_e3m2", .group = -1, .n = 70, .k = 77},
+      {.w = "uint6", .zeros = "original", .group = 48, .n = 64, .k = 144},
+      {.w = "int7", .group = -1, .n = 70, .k = 99},
+      {.w = "uint7", .zeros = "quantized", .group = 48, .n = 1, .k = 144},
+      {.w = "int8", .group = 64, .n = 100, .k = 128},
+      {.w = "uint8", .zeros = "quantized", .group = 16, .n = 90, .k = 48},
+      {.w = "fp8_e4m3", .group = -1, .n = 67, .k = 51},
       {.w = "fp16", .n = 37, .k = 51},
       {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 64, .k = 64},
       {.w = "int4", .out = "bf16", .group = 32, .bias = true, .act = "silu", .residual = true, .n = 67, .k = 96},

@@ -15,7 +15,8 @@ struct NaturalWeight {
   std::vector<uint8_t> codes, scales, zeros;
 };
 
-// All codes; scales and fractional zeros of plausible size. A last half byte of a row is zero, as unpacking leaves it.
+// All codes; scales and fractional zeros of plausible size. The bits after a row's last code are zero, as unpacking
+// leaves them.
 NaturalWeight RandomWeight(const NormalizedOperator& op, uint64_t seed);
 // Values of `type`, uniform in [low, high].
 std::vector<uint8_t> RandomValues(DataType type, int64_t count, float low, float high, uint64_t seed);

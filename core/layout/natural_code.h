@@ -1,7 +1,7 @@
 // Codes in the natural form (core/layout/packed_layout.h): rows byte-aligned, little-endian within a row, any width up
 // to 8 bits (or 16, byte-aligned).
-#ifndef LADDER_CORE_REFERENCE_NATURAL_CODE_H_
-#define LADDER_CORE_REFERENCE_NATURAL_CODE_H_
+#ifndef LADDER_CORE_LAYOUT_NATURAL_CODE_H_
+#define LADDER_CORE_LAYOUT_NATURAL_CODE_H_
 
 #include <cstdint>
 #include <span>
@@ -30,4 +30,4 @@ inline void SetNaturalCode(std::span<uint8_t> codes, int bits, int64_t columns, 
 
 }  // namespace ladder
 
-#endif  // LADDER_CORE_REFERENCE_NATURAL_CODE_H_
+#endif  // LADDER_CORE_LAYOUT_NATURAL_CODE_H_
