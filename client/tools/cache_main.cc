@@ -42,6 +42,7 @@ void AddExplain(CLI::App& app, Flags& flags) {
   text("--scale", op.mutable_scale(), "Type of the scales");
   text("--zeros", op.mutable_zeros(), "Zero points");
   text("--out", op.mutable_out(), "Type of Y");
+  text("--a-scale", op.mutable_a_scale(), "Factors of 8-bit activations");
   text("--act", op.mutable_act(), "Function of the sum and the bias");
   text("--target", &flags.explain.target, "GPU or architecture (default: this machine's)");
   flags.has_group = explain->add_option("--group", flags.group, "Consecutive k that share a scale");

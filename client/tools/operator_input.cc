@@ -65,6 +65,7 @@ absl::Status SetWeightField(const json& value, pb::OperatorDescriptor& op) {
 absl::Status SetField(const std::string& key, const json& value, pb::OperatorDescriptor& op) {
   if (key == "op") return SetText(value, key, op.mutable_op());
   if (key == "a") return SetText(value, key, op.mutable_a());
+  if (key == "a_scale") return SetText(value, key, op.mutable_a_scale());
   if (key == "scale") return SetText(value, key, op.mutable_scale());
   if (key == "zeros") return SetText(value, key, op.mutable_zeros());
   if (key == "out") return SetText(value, key, op.mutable_out());
@@ -81,8 +82,8 @@ absl::Status SetField(const std::string& key, const json& value, pb::OperatorDes
   if (key != "n" && key != "k" && key != "group") {
     return absl::InvalidArgumentError(
         absl::StrCat(key,
-                     ": unknown key; known: op, a, w, group, zeros, scale, tensor_scale, out, bias, act, output_scale, "
-                     "residual, n, k, m"));
+                     ": unknown key; known: op, a, a_scale, w, group, zeros, scale, tensor_scale, out, bias, act, "
+                     "output_scale, residual, n, k, m"));
   }
   const absl::StatusOr<int64_t> number = Integer(value, key);
   if (!number.ok()) return number.status();
@@ -158,6 +159,7 @@ std::string Describe(const pb::OperatorDescriptor& op) {
     if (!value.empty()) absl::StrAppend(&text, " ", name, "=", value);
   };
   field("a", op.a());
+  field("a_scale", op.a_scale() == "none" ? "" : op.a_scale());
   field("w", op.w());
   field("scale", op.scale());
   if (op.tensor_scale()) text += " tensor_scale";

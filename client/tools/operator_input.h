@@ -17,8 +17,8 @@ namespace ladder::tools {
 absl::StatusOr<std::vector<tune::v1::MRange>> ParseMList(absl::string_view text);
 
 // A list of operators, or one: objects with the keys op, a, w (a name, "@FILE", or a weight type's object), group,
-// zeros, scale, tensor_scale, out, bias, act, output_scale, residual, n, k and m ("1,16..64", a number, or a list of
-// those). InvalidArgument naming the file, the operator's place in it and the key.
+// zeros, scale, a_scale, tensor_scale, out, bias, act, output_scale, residual, n, k and m ("1,16..64", a number, or a
+// list of those). InvalidArgument naming the file, the operator's place in it and the key.
 absl::StatusOr<std::vector<tune::v1::OperatorDescriptor>> ReadOperators(const std::string& path);
 
 // "10s", "500ms", "2m", or a plain number of seconds. InvalidArgument naming `option`.

@@ -27,7 +27,7 @@ struct Flags {
   std::string op = "matmul", a = "fp16", w = "int4", scale, zeros, out, m = "1,16,64,256,4096";
   int64_t group = 0, n = 8192, k = 8192;
   bool bias = false, output_scale = false, residual = false;
-  std::string act;
+  std::string act, a_scale;
   ConnectionOptions connection;
   std::string target, json, budget, ops;
   int candidates = 0;
@@ -37,7 +37,10 @@ struct Flags {
 
 void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--op", flags.op, "The operation: matmul, Y[M,N] = X[M,K] * W[N,K]^T")->capture_default_str();
-  app.add_option("--a", flags.a, "Type of the activations X: fp16, bf16")->capture_default_str();
+  app.add_option("--a", flags.a, "Type of the activations X: fp16, bf16, fp8_e4m3, fp8_e5m2, int8")
+      ->capture_default_str();
+  app.add_option("--a-scale", flags.a_scale,
+                 "fp32 factors of 8-bit activations, given at launch: none, tensor, row (default: none)");
   app.add_option("--w", flags.w,
                  "Type of the weights W: int4, uint4, fp4_e2m1, nf4, fp16, bf16, or @FILE with one of your own (JSON)")
       ->capture_default_str();
@@ -86,6 +89,7 @@ absl::StatusOr<std::vector<pb::OperatorDescriptor>> OperatorsOf(const Flags& fla
   pb::OperatorDescriptor op;
   op.set_op(flags.op);
   op.set_a(flags.a);
+  op.set_a_scale(flags.a_scale);
   op.set_scale(flags.scale);
   op.set_zeros(flags.zeros);
   op.set_out(flags.out);

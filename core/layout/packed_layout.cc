@@ -103,6 +103,9 @@ absl::string_view ScaleWidening(DataType scale) {
     case DataType::kF16:
     case DataType::kBF16:
     case DataType::kF32:
+    case DataType::kE5M2:
+    case DataType::kI8:
+    case DataType::kI32:
       break;
   }
   return "";

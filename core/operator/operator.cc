@@ -13,11 +13,14 @@
 namespace ladder {
 namespace {
 
-constexpr DataType kActivations[] = {DataType::kF16, DataType::kBF16};
+constexpr DataType kActivations[] = {DataType::kF16, DataType::kBF16, DataType::kI8, DataType::kE4M3, DataType::kE5M2};
 
 constexpr ActivationFunction kActivationFunctions[] = {ActivationFunction::kNone, ActivationFunction::kSilu,
                                                        ActivationFunction::kGelu, ActivationFunction::kGeluTanh,
                                                        ActivationFunction::kSwiglu};
+
+constexpr ActivationScale kActivationScales[] = {ActivationScale::kNone, ActivationScale::kTensor,
+                                                 ActivationScale::kRow};
 
 absl::Status Bad(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
@@ -43,6 +46,9 @@ int64_t DefaultGroup(const WeightType& weight, int64_t k) {
   return k % usual == 0 ? usual : k;
 }
 
+// The type of scales and results that an operator does not name.
+DataType DefaultType(DataType activation) { return Bytes(activation) == 1 ? DataType::kF16 : activation; }
+
 // A weight without scales per group; zeros would be in units of them.
 absl::Status NormalizeUnscaled(const OperatorDescriptor& d) {
   if (d.group.has_value()) return Bad("group", "weights without scales have no groups");
@@ -53,7 +59,8 @@ absl::Status NormalizeUnscaled(const OperatorDescriptor& d) {
 absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, WeightType& w) {
   w.tensor_scale = d.tensor_scale;
   if (d.scale == "none") return NormalizeUnscaled(d);
-  const absl::StatusOr<DataType> type = ParseScaleType(d.scale.empty() ? Name(activation) : absl::string_view(d.scale));
+  const absl::StatusOr<DataType> type =
+      ParseScaleType(d.scale.empty() ? Name(DefaultType(activation)) : absl::string_view(d.scale));
   if (!type.ok()) return InField("scale", type.status());
   w.has_scale = true;
   w.scale = *type;
@@ -109,6 +116,36 @@ absl::StatusOr<ActivationFunction> ParseActivationFunction(absl::string_view nam
                           })));
 }
 
+absl::StatusOr<ActivationScale> NormalizeActivationScale(absl::string_view name, DataType activation) {
+  if (name.empty()) return ActivationScale::kNone;
+  for (const ActivationScale scale : kActivationScales) {
+    if (Name(scale) != name) continue;
+    if (scale == ActivationScale::kNone || Bytes(activation) == 1) return scale;
+    return Bad("a_scale", absl::StrCat(Name(activation), " activations have no scales; those of 8 bits may"));
+  }
+  return Bad("a_scale", absl::StrCat("unknown kind \"", name, "\"; known: none, tensor, row"));
+}
+
+// Integer sums: what an int32 holds, and what may be stored as one.
+absl::Status CheckSums(const NormalizedOperator& op) {
+  const bool integer = op.activation() == DataType::kI8;
+  if (integer && op.k() > kMaxIntegerProducts) {
+    return absl::UnimplementedError(absl::StrCat("k: sums of int8 products are int32, which holds ",
+                                                 kMaxIntegerProducts, " of them, not ", op.k(),
+                                                 "; nearest: fp8_e4m3 activations"));
+  }
+  if (op.out() != DataType::kI32) return absl::OkStatus();
+  if (!integer) return Bad("out", absl::StrCat("int32 is of int8 activations, not of ", Name(op.activation())));
+  if (op.weight().has_scale || op.activation_scale() != ActivationScale::kNone || op.scales_output()) {
+    return Bad("out", "int32 is of sums that nothing scales; use fp32");
+  }
+  if (op.bias() || op.residual() || op.act() != ActivationFunction::kNone) {
+    return absl::UnimplementedError(
+        "out: int32 with a bias, an activation function or a residual is not served; nearest: fp32");
+  }
+  return absl::OkStatus();
+}
+
 // Gate and up rows lie 8 apart in row tiles of 16 of the packed weight.
 absl::Status CheckSwiglu(int64_t n, const ElementType& element) {
   if (n % 2 != 0) return Bad("n", absl::StrCat("swiglu takes as many gate rows as up rows, and ", n, " is odd"));
@@ -160,6 +197,18 @@ absl::StatusOr<ElementType> NormalizeElement(OperatorDescriptor& d) {
 
 }  // namespace
 
+absl::string_view Name(ActivationScale scale) {
+  switch (scale) {
+    case ActivationScale::kNone:
+      return "none";
+    case ActivationScale::kTensor:
+      return "tensor";
+    case ActivationScale::kRow:
+      return "row";
+  }
+  return "?";
+}
+
 absl::string_view Name(ActivationFunction act) {
   switch (act) {
     case ActivationFunction::kNone:
@@ -186,13 +235,16 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
   OperatorDescriptor d = descriptor;
   if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));
   NormalizedOperator op;
-  const absl::StatusOr<DataType> activation = ParseDataType(d.a);
+  const absl::StatusOr<DataType> activation = ParseActivationType(d.a);
   if (!activation.ok()) return InField("a", activation.status());
   if (std::ranges::find(kActivations, *activation) == std::end(kActivations)) {
     return absl::UnimplementedError(absl::StrCat(
         "a: ", Name(*activation), " activations are not served; nearest: ", absl::StrJoin(ActivationNames(), ", ")));
   }
   op.activation_ = *activation;
+  const absl::StatusOr<ActivationScale> activation_scale = NormalizeActivationScale(d.a_scale, *activation);
+  if (!activation_scale.ok()) return activation_scale.status();
+  op.activation_scale_ = *activation_scale;
   absl::StatusOr<ElementType> element = NormalizeElement(d);
   if (!element.ok()) return element.status();
   op.weight_.element = *std::move(element);
@@ -203,7 +255,7 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
   const absl::Status weight = op.weight_.element.quantized() ? NormalizeScale(d, op.activation_, op.weight_)
                                                              : CheckPlain(d, op.activation_, op.weight_);
   if (!weight.ok()) return weight;
-  const absl::StatusOr<DataType> out = ParseDataType(d.out.empty() ? Name(op.activation_) : d.out);
+  const absl::StatusOr<DataType> out = ParseOutputType(d.out.empty() ? Name(DefaultType(op.activation_)) : d.out);
   if (!out.ok()) return InField("out", out.status());
   op.out_ = *out;
   op.bias_ = d.bias;
@@ -215,11 +267,14 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
   }
   op.output_scale_ = d.output_scale;
   op.residual_ = d.residual;
+  if (absl::Status s = CheckSums(op); !s.ok()) return s;
   return op;
 }
 
 std::string NormalizedOperator::ToString() const {
-  std::string text = absl::StrCat("matmul a=", Name(activation_), " w=", weight_.element.CanonicalName());
+  std::string text = absl::StrCat("matmul a=", Name(activation_));
+  if (activation_scale_ != ActivationScale::kNone) absl::StrAppend(&text, " a_scale=", Name(activation_scale_));
+  absl::StrAppend(&text, " w=", weight_.element.CanonicalName());
   if (weight_.has_scale) {
     absl::StrAppend(&text, " scale=", Name(weight_.scale), " group=", weight_.group, " zeros=", Name(weight_.zeros));
   } else if (weight_.element.quantized()) {
@@ -236,6 +291,7 @@ std::string NormalizedOperator::ToString() const {
 OperatorDescriptor NormalizedOperator::ToDescriptor() const {
   OperatorDescriptor d;
   d.a = std::string(Name(activation_));
+  if (activation_scale_ != ActivationScale::kNone) d.a_scale = std::string(Name(activation_scale_));
   d.w = weight_.element.name;
   if (!ParseElementType(d.w).ok()) {
     d.element = ElementDefinition{.bits = weight_.element.bits, .table = weight_.element.table};

@@ -34,21 +34,28 @@ enum class ActivationFunction : uint8_t {
 // "none", "silu", "gelu", "gelu_tanh", "swiglu".
 absl::string_view Name(ActivationFunction act);
 
+// Factors of the activations that are no part of their codes, fp32 and given at launch; they multiply the sums before
+// the bias.
+enum class ActivationScale : uint8_t { kNone = 0, kTensor = 1, kRow = 2 };
+// "none", "tensor", "row".
+absl::string_view Name(ActivationScale scale);
+
 // What the caller said, unchecked. Empty strings mean the default.
 struct OperatorDescriptor {
   std::string op = "matmul";
-  std::string a = "fp16";  // activation: fp16, bf16
+  std::string a = "fp16";  // activation: fp16, bf16, fp8_e4m3, fp8_e5m2, int8
   std::string w = "int4";  // weight element, or a named type: an element with its scales (mxfp4, nvfp4)
   // An element of the user's own: decides instead of w, which is then a name for people only.
   std::optional<ElementDefinition> element;
-  std::string scale;  // default: the activation's type; "none": no scales
-  std::string zeros;  // default: none
-  std::string out;    // default: the activation's type
+  std::string scale;    // default: the activation's type, or fp16 where that has 8 bits; "none": no scales
+  std::string zeros;    // default: none
+  std::string a_scale;  // default: none; of activations of 8 bits, a factor for all ("tensor") or for each row ("row")
+  std::string out;      // default: as scale's; int32 too where activations are int8 and nothing scales the sums
   // Default: 32 for e8m0 scales, 16 for e4m3, otherwise 64 for tables and 128 for the rest (K if K is smaller or does
   // not divide); -1: per channel.
   std::optional<int64_t> group;
   bool tensor_scale = false;  // one fp32 factor of the whole weight, given at launch
-  bool bias = false;          // added in fp32, of the activation's type
+  bool bias = false;          // added in fp32; see NormalizedOperator::bias_type
   std::string act;            // default: none
   bool output_scale = false;  // an fp32 factor given at launch
   bool residual = false;      // added after the factor; of Y's type and shape
@@ -63,9 +70,12 @@ class NormalizedOperator {
  public:
   NormalizedOperator() = default;  // empty (n == 0), for containers; no key is made of it
   DataType activation() const { return activation_; }
+  ActivationScale activation_scale() const { return activation_scale_; }
   const WeightType& weight() const { return weight_; }
   DataType out() const { return out_; }
   bool bias() const { return bias_; }
+  // The activation's type, or that of Y where the activation has 8 bits.
+  DataType bias_type() const { return Bytes(activation_) == 1 ? out_ : activation_; }
   ActivationFunction act() const { return act_; }
   bool output_scale() const { return output_scale_; }
   // Kernels multiply what they store by a factor: the output scale, or the weight's tensor scale, or the product of
@@ -82,8 +92,9 @@ class NormalizedOperator {
   // Canonical one-line text: "matmul a=fp16 w=nf4 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672". What
   // follows the bias (act=silu output_scale=1 residual=1) is there only where it is asked for, so that keys made before
   // those fields existed still hold.
-  // Tables and floats are spelled out by a digest of their values, so that a name alone never decides a key; a user's
-  // name for a type is not in it. scale=none and tensor_scale=1 are there only where they say something.
+  // Likewise a_scale=row after a. Tables and floats are spelled out by a digest of their values, so that a name alone
+  // never decides a key; a user's name for a type is not in it. scale=none and tensor_scale=1 are there only where they
+  // say something.
   std::string ToString() const;
   // The descriptor that normalizes to this.
   OperatorDescriptor ToDescriptor() const;
@@ -93,6 +104,7 @@ class NormalizedOperator {
  private:
   friend absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor&);
   DataType activation_ = DataType::kF16;
+  ActivationScale activation_scale_ = ActivationScale::kNone;
   WeightType weight_;
   DataType out_ = DataType::kF16;
   bool bias_ = false;
@@ -105,6 +117,8 @@ class NormalizedOperator {
 
 inline constexpr int64_t kMaxDimension = int64_t{1} << 24;  // N and K; M too
 inline constexpr int64_t kMaxBucket = 8192;
+// Products of two int8, each at most 2^14, that an int32 sum always holds.
+inline constexpr int64_t kMaxIntegerProducts = (int64_t{1} << 17) - 1;
 
 // The activations that operators have, by name.
 std::vector<std::string> ActivationNames();

@@ -28,25 +28,43 @@ void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<con
   }
 }
 
+namespace {
+
+double ActivationScaleOf(const NormalizedOperator& op, std::span<const float> scales, int64_t row) {
+  switch (op.activation_scale()) {
+    case ActivationScale::kNone:
+      return 1;
+    case ActivationScale::kTensor:
+      return scales[0];
+    case ActivationScale::kRow:
+      return scales[row];
+  }
+  return 1;
+}
+
+}  // namespace
+
 void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const uint8_t> x,
                      std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<const uint8_t> zeros,
-                     std::span<const uint8_t> bias, std::span<double> y, std::span<double> abs_sum) {
+                     std::span<const uint8_t> bias, std::span<const float> activation_scales, std::span<double> y,
+                     std::span<double> abs_sum) {
   std::vector<double> activations(m * op.k());
   for (int64_t i = 0; i < m * op.k(); i++) activations[i] = LoadElement(op.activation(), x.data(), i);
   std::vector<double> weights(op.k());
   for (int64_t n = 0; n < op.n(); n++) {
     ReferenceWeightRow(op, n, codes, scales, zeros, weights);
-    const double b = bias.empty() ? 0 : LoadElement(op.activation(), bias.data(), n);
+    const double b = bias.empty() ? 0 : LoadElement(op.bias_type(), bias.data(), n);
     for (int64_t row = 0; row < m; row++) {
-      double sum = b;
-      double magnitude = std::fabs(b);
+      double sum = 0;
+      double magnitude = 0;
       for (int64_t k = 0; k < op.k(); k++) {
         const double product = activations[row * op.k() + k] * weights[k];
         sum += product;
         magnitude += std::fabs(product);
       }
-      y[row * op.n() + n] = sum;
-      abs_sum[row * op.n() + n] = magnitude;
+      const double scale = ActivationScaleOf(op, activation_scales, row);
+      y[row * op.n() + n] = sum * scale + b;
+      abs_sum[row * op.n() + n] = magnitude * std::fabs(scale) + std::fabs(b);
     }
   }
 }

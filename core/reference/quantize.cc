@@ -38,6 +38,10 @@ std::pair<double, double> PositiveRange(DataType type) {
       return {std::ldexp(1.0, -9), 448};
     case DataType::kE8M0:
       return {std::ldexp(1.0, -127), std::ldexp(1.0, 127)};
+    case DataType::kE5M2:
+    case DataType::kI8:
+    case DataType::kI32:
+      break;  // no type of scales
   }
   return {0, 0};
 }

@@ -1,14 +1,38 @@
 #include "core/types/data_type.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
+#include <limits>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/types/float_format.h"
 
 namespace ladder {
+namespace {
+
+absl::StatusOr<DataType> ParseOneOf(std::initializer_list<DataType> types, absl::string_view name,
+                                    absl::string_view others) {
+  std::string known;
+  for (const DataType type : types) {
+    if (name == Name(type)) return type;
+    absl::StrAppend(&known, known.empty() ? "" : ", ", Name(type));
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown type \"", name, "\"; known: ", known, others));
+}
+
+// Nearest integer of [low, high], ties to even; 0 for a NaN.
+int64_t Saturate(float value, int64_t low, int64_t high) {
+  if (std::isnan(value)) return 0;
+  const double nearest = std::nearbyint(static_cast<double>(value));
+  return static_cast<int64_t>(std::clamp(nearest, static_cast<double>(low), static_cast<double>(high)));
+}
+
+}  // namespace
 
 absl::string_view Name(DataType type) {
   switch (type) {
@@ -22,23 +46,29 @@ absl::string_view Name(DataType type) {
       return "fp8_e4m3";
     case DataType::kE8M0:
       return "e8m0";
+    case DataType::kE5M2:
+      return "fp8_e5m2";
+    case DataType::kI8:
+      return "int8";
+    case DataType::kI32:
+      return "int32";
   }
   return "?";
 }
 
-absl::StatusOr<DataType> ParseDataType(absl::string_view name) {
-  for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32}) {
-    if (name == Name(type)) return type;
-  }
-  return absl::InvalidArgumentError(absl::StrCat("unknown type \"", name, "\"; known: fp16, bf16, fp32"));
+absl::StatusOr<DataType> ParseActivationType(absl::string_view name) {
+  // fp32 is a type that an operator may ask for, and be told what is served instead.
+  return ParseOneOf({DataType::kF16, DataType::kBF16, DataType::kF32, DataType::kE4M3, DataType::kE5M2, DataType::kI8},
+                    name, "");
+}
+
+absl::StatusOr<DataType> ParseOutputType(absl::string_view name) {
+  return ParseOneOf({DataType::kF16, DataType::kBF16, DataType::kF32, DataType::kI32}, name, "");
 }
 
 absl::StatusOr<DataType> ParseScaleType(absl::string_view name) {
-  for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32, DataType::kE4M3, DataType::kE8M0}) {
-    if (name == Name(type)) return type;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown type \"", name, "\"; known: fp16, bf16, fp32, fp8_e4m3, e8m0, none"));
+  return ParseOneOf({DataType::kF16, DataType::kBF16, DataType::kF32, DataType::kE4M3, DataType::kE8M0}, name,
+                    ", none");
 }
 
 int64_t Bytes(DataType type) {
@@ -47,9 +77,12 @@ int64_t Bytes(DataType type) {
     case DataType::kBF16:
       return 2;
     case DataType::kF32:
+    case DataType::kI32:
       return 4;
     case DataType::kE4M3:
     case DataType::kE8M0:
+    case DataType::kE5M2:
+    case DataType::kI8:
       return 1;
   }
   return 0;
@@ -65,8 +98,13 @@ double UnitRoundoff(DataType type) {
       return std::ldexp(1.0, -24);
     case DataType::kE4M3:
       return std::ldexp(1.0, -4);
+    case DataType::kE5M2:
+      return std::ldexp(1.0, -3);
     case DataType::kE8M0:
       return 0.5;
+    case DataType::kI8:
+    case DataType::kI32:
+      return 0;
   }
   return 0;
 }
@@ -124,8 +162,21 @@ float LoadElement(DataType type, const void* data, int64_t index) {
       return E4M3ToFloat(static_cast<uint8_t>(*at));
     case DataType::kE8M0:
       return E8M0ToFloat(static_cast<uint8_t>(*at));
+    case DataType::kE5M2:
+      return static_cast<float>(kE5M2.Decode(static_cast<uint8_t>(*at)));
+    case DataType::kI8:
+      return static_cast<int8_t>(*at);
+    case DataType::kI32:
+      return static_cast<float>(LoadExact(type, data, index));
   }
   return 0;
+}
+
+double LoadExact(DataType type, const void* data, int64_t index) {
+  if (type != DataType::kI32) return LoadElement(type, data, index);
+  int32_t value;
+  std::memcpy(&value, static_cast<const char*>(data) + index * Bytes(type), sizeof value);
+  return value;
 }
 
 void StoreElement(DataType type, void* data, int64_t index, float value) {
@@ -146,6 +197,18 @@ void StoreElement(DataType type, void* data, int64_t index, float value) {
     case DataType::kE8M0:
       *at = static_cast<char>(FloatToE8M0(value));
       return;
+    case DataType::kE5M2:
+      *at = static_cast<char>(FloatToE5M2(value));
+      return;
+    case DataType::kI8:
+      *at = static_cast<char>(Saturate(value, -128, 127));
+      return;
+    case DataType::kI32: {
+      const auto bits = static_cast<int32_t>(
+          Saturate(value, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()));
+      std::memcpy(at, &bits, sizeof bits);
+      return;
+    }
   }
 }
 

@@ -5,6 +5,22 @@
 #include <limits>
 
 namespace ladder {
+namespace {
+
+// `greatest`: the code of the largest number; `nan`: a NaN's.
+uint8_t RoundToFloat8(const FloatFormat& format, uint32_t greatest, uint32_t nan, float value) {
+  const uint32_t sign = std::signbit(value) ? 0x80 : 0;
+  if (std::isnan(value)) return static_cast<uint8_t>(sign | nan);
+  const double magnitude = std::fabs(static_cast<double>(value));
+  if (magnitude >= format.Decode(greatest)) return static_cast<uint8_t>(sign | greatest);
+  // In units of the spacing around the value; lrint rounds to nearest even, and a carry moves on to the next exponent.
+  const int least = 1 - format.bias, bits = format.mantissa_bits;
+  const int exponent = magnitude < std::ldexp(1.0, least) ? least : std::ilogb(magnitude);
+  const auto units = static_cast<uint32_t>(std::lrint(std::ldexp(magnitude, bits - exponent)));
+  return static_cast<uint8_t>(sign | std::min(units + (static_cast<uint32_t>(exponent - least) << bits), greatest));
+}
+
+}  // namespace
 
 double FloatFormat::Decode(uint32_t code) const {
   const uint32_t mantissa_mask = (1u << mantissa_bits) - 1;
@@ -23,16 +39,9 @@ double FloatFormat::Decode(uint32_t code) const {
   return sign * std::ldexp(static_cast<double>(significand), power);
 }
 
-uint8_t FloatToE4M3(float value) {
-  const uint8_t sign = std::signbit(value) ? 0x80 : 0;
-  if (std::isnan(value)) return static_cast<uint8_t>(sign | 0x7f);
-  const double magnitude = std::fabs(static_cast<double>(value));
-  if (magnitude >= 448) return static_cast<uint8_t>(sign | 0x7e);
-  // In units of the spacing around the value; lrint rounds to nearest even, and a carry moves on to the next exponent.
-  const int exponent = magnitude < std::ldexp(1.0, -6) ? -6 : std::ilogb(magnitude);
-  const auto units = static_cast<uint32_t>(std::lrint(std::ldexp(magnitude, 3 - exponent)));
-  return static_cast<uint8_t>(sign | std::min(units + (static_cast<uint32_t>(exponent + 6) << 3), 0x7eu));
-}
+uint8_t FloatToE4M3(float value) { return RoundToFloat8(kE4M3, 0x7e, 0x7f, value); }
+
+uint8_t FloatToE5M2(float value) { return RoundToFloat8(kE5M2, 0x7b, 0x7e, value); }
 
 float E4M3ToFloat(uint8_t bits) {
   return std::copysign(static_cast<float>(kE4M3.Decode(bits)), (bits & 0x80) != 0 ? -1.0f : 1.0f);  // a NaN's sign too

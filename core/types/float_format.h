@@ -38,6 +38,8 @@ inline constexpr FloatFormat kE2M1 = {2, 1, 1};
 // e4m3 to nearest even; beyond the largest number, 448 of its sign (NaN stays NaN).
 uint8_t FloatToE4M3(float value);
 float E4M3ToFloat(uint8_t bits);
+// The same for e5m2, whose largest number is 57344; infinities become that too.
+uint8_t FloatToE5M2(float value);
 
 // e8m0, the scale of the MX formats: 2^(bits - 127); 255 is NaN; no sign and no zero. Conversion rounds the value to
 // the nearest power of two (a tie, 1.5 times a power, up) and saturates at 2^-127 and 2^127; NaN and values below zero

@@ -21,7 +21,10 @@ absl::string_view TypeName(DataType type) {
       return "ladder::F32";
     case DataType::kE4M3:
     case DataType::kE8M0:
-      break;  // packed as others: PackedScaleType
+    case DataType::kE5M2:
+    case DataType::kI8:
+    case DataType::kI32:
+      break;  // of no kernel: packed as others (PackedScaleType), or refused
   }
   return "";
 }
@@ -165,6 +168,10 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
   const ElementType& element = weight.element;
   if (!element.quantized()) return absl::UnimplementedError("weights are not quantised");
+  if (Bytes(op.activation()) == 1) {
+    return absl::UnimplementedError(absl::StrCat("a: ", Name(op.activation()), " activations with ", element.name,
+                                                 " weights are not served; nearest: fp16, bf16"));
+  }
   if (element.bits != 4) {
     return absl::UnimplementedError(
         absl::StrCat("w: ", element.name, " has ", element.bits,

@@ -71,6 +71,7 @@ absl::StatusOr<ElementDefinition> FromProto(const pb::ElementDefinition& message
 absl::StatusOr<OperatorDescriptor> FromProto(const pb::OperatorDescriptor& message) {
   for (const auto& [field, text] : {std::pair{"op", &message.op()},
                                     {"a", &message.a()},
+                                    {"a_scale", &message.a_scale()},
                                     {"w", &message.w()},
                                     {"scale", &message.scale()},
                                     {"zeros", &message.zeros()},
@@ -83,6 +84,7 @@ absl::StatusOr<OperatorDescriptor> FromProto(const pb::OperatorDescriptor& messa
   if (!message.op().empty()) descriptor.op = message.op();
   if (!message.a().empty()) descriptor.a = message.a();
   if (!message.w().empty()) descriptor.w = message.w();
+  descriptor.a_scale = message.a_scale();
   descriptor.scale = message.scale();
   descriptor.zeros = message.zeros();
   descriptor.out = message.out();

@@ -25,6 +25,7 @@ pb::OperatorDescriptor ToProto(const OperatorDescriptor& descriptor) {
   pb::OperatorDescriptor message;
   message.set_op(descriptor.op);
   message.set_a(descriptor.a);
+  message.set_a_scale(descriptor.a_scale);
   message.set_w(descriptor.w);
   message.set_scale(descriptor.scale);
   message.set_zeros(descriptor.zeros);

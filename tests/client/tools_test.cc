@@ -52,7 +52,7 @@ class OperatorFile : public testing::Test {
 TEST_F(OperatorFile, ReadsAListOrOne) {
   const auto list = Read(R"([{"w": "nf4", "n": 64, "k": 128, "m": [1, "2..8"], "group": -1, "bias": true,
                               "act": "silu", "output_scale": true, "residual": true},
-                             {"a": "bf16", "w": "int4", "n": 1, "k": 16, "m": 4}])");
+                             {"a": "int8", "a_scale": "row", "w": "int4", "n": 1, "k": 16, "m": 4}])");
   ASSERT_TRUE(list.ok()) << list.status();
   ASSERT_EQ(list->size(), 2u);
   EXPECT_EQ((*list)[0].w(), "nf4");
@@ -65,6 +65,7 @@ TEST_F(OperatorFile, ReadsAListOrOne) {
   EXPECT_EQ((*list)[0].m(1).last(), 8);
   EXPECT_EQ((*list)[1].m(0).first(), 4);
   EXPECT_FALSE((*list)[1].has_group());
+  EXPECT_EQ(tools::Describe((*list)[1]), "matmul a=int8 a_scale=row w=int4 n=1 k=16");
   EXPECT_EQ(Read(R"({"w": "nf4", "n": 64, "k": 128})")->size(), 1u);
 }
 

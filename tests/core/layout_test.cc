@@ -248,11 +248,36 @@ TEST(ReferenceMatmul, ByHand) {
   StoreElement(DataType::kF16, bias.data(), 0, 10.0f);
   StoreElement(DataType::kF16, bias.data(), 1, 0.0f);
   std::vector<double> y(2), sum(2);
-  ReferenceMatmul(op, 1, x, codes, scales, zeros, bias, y, sum);
+  ReferenceMatmul(op, 1, x, codes, scales, zeros, bias, {}, y, sum);
   EXPECT_EQ(y[0], 2 * 1.5 - 0.5 + 10);
   EXPECT_EQ(sum[0], 3 + 0.5 + 10);
   EXPECT_EQ(y[1], 2 * (1 - 3) * 2.0 - (0 - 3) * 2.0);
   EXPECT_EQ(sum[1], 8 + 6);
+}
+
+TEST(ReferenceMatmul, ActivationsOf8BitsAreScaledBeforeTheBias) {
+  OperatorDescriptor d = {.a = "int8", .w = "int8", .scale = "fp32", .group = -1, .bias = true, .n = 1, .k = 16};
+  for (const char* const a_scale : {"none", "tensor", "row"}) {
+    d.a_scale = a_scale;
+    const NormalizedOperator op = *Normalize(d);
+    std::vector<uint8_t> x(32), codes(16), scales(4), bias(2);
+    for (int row = 0; row < 2; row++) {
+      StoreElement(DataType::kI8, x.data(), row * 16 + 5, row == 0 ? -128.0f : 3.0f);
+      StoreElement(DataType::kI8, x.data(), row * 16 + 6, 1);
+    }
+    codes[5] = 0x80;  // -128
+    codes[6] = 2;
+    StoreElement(DataType::kF32, scales.data(), 0, 0.5f);
+    StoreElement(DataType::kF16, bias.data(), 0, 10);
+    const std::vector<float> factors = {-2, 0.25f};
+    const bool row = op.activation_scale() == ActivationScale::kRow;
+    const double first = op.activation_scale() == ActivationScale::kNone ? 1 : -2, second = row ? 0.25 : first;
+    std::vector<double> y(2), sum(2);
+    ReferenceMatmul(op, 2, x, codes, scales, {}, bias, factors, y, sum);
+    EXPECT_EQ(y, (std::vector<double>{first * 0.5 * (16384 + 2) + 10, second * 0.5 * (-384 + 2) + 10})) << a_scale;
+    EXPECT_EQ(sum[0], std::abs(first) * 0.5 * (16384 + 2) + 10);
+    EXPECT_EQ(sum[1], std::abs(second) * 0.5 * (384 + 2) + 10);
+  }
 }
 
 }  // namespace

@@ -38,6 +38,31 @@ TEST(Normalize, WhatFollowsTheSumIsWrittenWhereItIsAskedFor) {
   EXPECT_EQ(*Normalize(op.ToDescriptor()), op);
 }
 
+TEST(Normalize, ActivationsOf8BitsMayHaveScales) {
+  OperatorDescriptor d = Int4();
+  d.a = "int8";
+  const NormalizedOperator plain = *Normalize(d);
+  EXPECT_EQ(plain.ToString(), "matmul a=int8 w=int4 scale=fp16 group=128 zeros=none out=fp16 bias=0 n=8192 k=28672");
+  EXPECT_EQ(plain.bias_type(), DataType::kF16);
+  d.a_scale = "none";
+  EXPECT_EQ(*Normalize(d), plain);
+  d.a_scale = "row";
+  d.out = "bf16";
+  const NormalizedOperator row = *Normalize(d);
+  EXPECT_EQ(row.ToString(),
+            "matmul a=int8 a_scale=row w=int4 scale=fp16 group=128 zeros=none out=bf16 bias=0 n=8192 k=28672");
+  EXPECT_EQ(row.activation_scale(), ActivationScale::kRow);
+  EXPECT_EQ(row.bias_type(), DataType::kBF16);
+  EXPECT_EQ(*Normalize(row.ToDescriptor()), row);
+  d.a = "fp8_e5m2";
+  d.a_scale = "tensor";
+  EXPECT_EQ(Normalize(d)->activation_scale(), ActivationScale::kTensor);
+  EXPECT_EQ(*Normalize(Normalize(d)->ToDescriptor()), *Normalize(d));
+  // Nothing scales the sums: they may be stored as they are.
+  OperatorDescriptor sums = {.a = "int8", .w = "int8", .scale = "none", .out = "int32", .n = 64, .k = 64};
+  EXPECT_EQ(Normalize(sums)->ToString(), "matmul a=int8 w=int8 scale=none out=int32 bias=0 n=64 k=64");
+}
+
 TEST(Normalize, SwigluHalvesTheColumns) {
   OperatorDescriptor d = Int4();
   EXPECT_EQ(Normalize(d)->columns(), 8192);
@@ -188,6 +213,14 @@ TEST(Normalize, RefusalsNameTheField) {
       {"n:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.act = "swiglu", d.n = 17; }},
       {"n:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.n = 24; }},
       {"act:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.w = "fp16"; }},
+      {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a_scale = "row"; }},  // of fp16
+      {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.a_scale = "column"; }},
+      {"k:", absl::StatusCode::kUnimplemented, [](auto& d) { d.a = "int8", d.k = 131072; }},
+      {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.out = "int32"; }},
+      {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.out = "int32"; }},
+      {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.out = "int8"; }},
+      {"out:", absl::StatusCode::kUnimplemented,
+       [](auto& d) { d.a = "int8", d.scale = "none", d.out = "int32", d.bias = true; }},
   };
   for (const Case& c : cases) {
     OperatorDescriptor d = Int4();

@@ -1,7 +1,9 @@
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/types/data_type.h"
+#include "core/types/float_format.h"
 #include "core/types/weight_type.h"
 #include "gtest/gtest.h"
 
@@ -49,19 +51,67 @@ TEST(DataType, UnitRoundoffIsHalfTheSpacingAtOne) {
   EXPECT_EQ(UnitRoundoff(DataType::kF16), (HalfToFloat(0x3c01) - 1.0) / 2);
   EXPECT_EQ(UnitRoundoff(DataType::kBF16), (BFloat16ToFloat(0x3f81) - 1.0) / 2);
   EXPECT_EQ(UnitRoundoff(DataType::kF32), std::numeric_limits<float>::epsilon() / 2);
+  EXPECT_EQ(UnitRoundoff(DataType::kE4M3), (kE4M3.Decode(0x39) - 1) / 2);
+  EXPECT_EQ(UnitRoundoff(DataType::kE5M2), (kE5M2.Decode(0x3d) - 1) / 2);
 }
 
 TEST(DataType, NamesParse) {
   for (DataType type : {DataType::kF16, DataType::kBF16, DataType::kF32}) {
-    EXPECT_EQ(*ParseDataType(Name(type)), type);
+    EXPECT_EQ(*ParseActivationType(Name(type)), type);
+    EXPECT_EQ(*ParseOutputType(Name(type)), type);
     EXPECT_EQ(*ParseScaleType(Name(type)), type);
   }
-  for (DataType type : {DataType::kE4M3, DataType::kE8M0}) {
-    EXPECT_FALSE(ParseDataType(Name(type)).ok());
-    EXPECT_EQ(*ParseScaleType(Name(type)), type);
+  for (DataType type : {DataType::kE4M3, DataType::kE5M2, DataType::kI8}) {
+    EXPECT_EQ(*ParseActivationType(Name(type)), type);
+    EXPECT_FALSE(ParseOutputType(Name(type)).ok());
+    EXPECT_EQ(ParseScaleType(Name(type)).ok(), type == DataType::kE4M3);
   }
-  EXPECT_FALSE(ParseDataType("fp17").ok());
-  EXPECT_FALSE(ParseScaleType("fp17").ok());
+  EXPECT_EQ(*ParseOutputType("int32"), DataType::kI32);
+  EXPECT_FALSE(ParseActivationType("int32").ok());
+  EXPECT_FALSE(ParseActivationType("e8m0").ok());
+  EXPECT_EQ(*ParseScaleType("e8m0"), DataType::kE8M0);
+  for (const auto& parse : {ParseActivationType, ParseOutputType, ParseScaleType}) EXPECT_FALSE(parse("fp17").ok());
+}
+
+// Every fp8 code is what its value rounds to, and values between two neighbours go to the nearer, ties to the even one.
+TEST(DataType, Fp8RoundsToNearestEven) {
+  for (const auto& [type, greatest] : {std::pair{DataType::kE4M3, 0x7e}, {DataType::kE5M2, 0x7b}}) {
+    const auto value = [type = type](int code) {
+      const auto byte = static_cast<uint8_t>(code);
+      return LoadElement(type, &byte, 0);
+    };
+    const auto round = [type = type](double v) {
+      uint8_t byte = 0;
+      StoreElement(type, &byte, 0, static_cast<float>(v));
+      return static_cast<int>(byte);
+    };
+    for (int code = 0; code <= greatest; code++) {
+      EXPECT_EQ(round(value(code)), code);
+      EXPECT_EQ(round(value(code | 0x80)), code | 0x80);
+      if (code == greatest) continue;
+      const double low = value(code), high = value(code + 1);
+      EXPECT_EQ(round(low + 0.375 * (high - low)), code);
+      EXPECT_EQ(round(low + 0.625 * (high - low)), code + 1);
+      EXPECT_EQ(round(low + 0.5 * (high - low)), code + (code & 1));
+    }
+    EXPECT_EQ(round(std::numeric_limits<double>::infinity()), greatest);
+    EXPECT_TRUE(std::isnan(value(round(std::numeric_limits<double>::quiet_NaN()))));
+  }
+}
+
+TEST(DataType, IntegersRoundAndSaturate) {
+  const auto stored = [](DataType type, float v) {
+    int32_t bits = 0;
+    StoreElement(type, &bits, 0, v);
+    return LoadExact(type, &bits, 0);
+  };
+  for (const auto& [v, expected] : {std::pair{0.5f, 0}, {1.5f, 2}, {-2.5f, -2}, {200.0f, 127}, {-200.0f, -128}}) {
+    EXPECT_EQ(stored(DataType::kI8, v), expected);
+  }
+  EXPECT_EQ(stored(DataType::kI32, 4e9f), std::numeric_limits<int32_t>::max());
+  EXPECT_EQ(stored(DataType::kI32, -4e9f), std::numeric_limits<int32_t>::min());
+  const int32_t odd = (1 << 24) + 1;  // more than fp32 holds
+  EXPECT_EQ(LoadExact(DataType::kI32, &odd, 0), odd);
 }
 
 TEST(ElementType, EveryCodeDecodes) {

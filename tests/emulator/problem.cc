@@ -90,8 +90,8 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     }
   }
   if (op.bias()) {
-    problem.bias = DeviceBuffer(op.n() * Bytes(op.activation()));
-    FillUniform(op.activation(), -1, 1, random, problem.bias.span());
+    problem.bias = DeviceBuffer(op.n() * Bytes(op.bias_type()));
+    FillUniform(op.bias_type(), -1, 1, random, problem.bias.span());
   }
   if (op.scales_output()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
   if (op.residual()) {
@@ -105,7 +105,7 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
                                             problem.scale.span(), problem.zero.span());
   if (!packed.ok()) return packed;
   std::vector<double> sums(m * op.n()), abs_sums(m * op.n());
-  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), sums,
+  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), {}, sums,
                   abs_sums);
   problem.y.resize(m * op.columns());
   problem.magnitude.resize(m * op.columns());

@@ -38,7 +38,7 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
       op.bias() ? RandomValues(op.activation(), op.n(), -1, 1, 5) : std::vector<uint8_t>();
   std::vector<double> exact(kM * op.n()), abs_sums(kM * op.n()), expected(kM * op.columns()),
       magnitude(kM * op.columns());
-  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, exact, abs_sums);
+  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, {}, exact, abs_sums);
   const std::vector<uint8_t> residual =
       op.residual() ? RandomValues(op.out(), kM * op.columns(), -1, 1, 6) : std::vector<uint8_t>();
   const float output_scale = op.output_scale() ? -0.7f : 1.0f;

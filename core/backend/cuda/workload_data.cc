@@ -35,6 +35,10 @@ int32_t Uniform(DataType type) {
       return kRandomE4M3;
     case DataType::kE8M0:
       return kRandomE8M0;
+    case DataType::kE5M2:
+    case DataType::kI8:
+    case DataType::kI32:
+      break;  // of no operator that a schedule serves
   }
   return kRandomF32;
 }

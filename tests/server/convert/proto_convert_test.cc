@@ -27,6 +27,7 @@ TEST(ProtoConvertTest, DescriptorSurvives) {
   descriptor.act = "gelu_tanh";
   descriptor.output_scale = descriptor.residual = true;
   descriptor.tensor_scale = true;
+  descriptor.a_scale = "row";
   descriptor.element = ElementDefinition{.bits = 2, .table = {-1, 0, 0.5f, 1}};
   descriptor.m = {{1, 1}, {16, 4096}};
   for (const std::optional<int64_t> group : {std::optional<int64_t>(), {-1}, {0}, {128}}) {
@@ -35,6 +36,7 @@ TEST(ProtoConvertTest, DescriptorSurvives) {
     ASSERT_TRUE(back.ok()) << back.status();
     EXPECT_EQ(back->op, descriptor.op);
     EXPECT_EQ(back->a, descriptor.a);
+    EXPECT_EQ(back->a_scale, descriptor.a_scale);
     EXPECT_EQ(back->w, descriptor.w);
     EXPECT_EQ(back->scale, descriptor.scale);
     EXPECT_EQ(back->zeros, descriptor.zeros);
