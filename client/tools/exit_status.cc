@@ -30,8 +30,8 @@ int ExitStatus(const absl::Status& status) {
 }
 
 std::string ErrorText(const std::string& program, const absl::Status& status) {
-  constexpr absl::string_view kOptions[] = {"op",  "a", "w", "scale", "zeros",  "out",  "bias",
-                                            "act", "n", "k", "m",     "target", "group"};
+  constexpr absl::string_view kOptions[] = {"op", "a", "w", "scale",  "zeros", "out",      "bias",  "act",
+                                            "n",  "k", "m", "target", "group", "quantize", "output"};
   const absl::string_view message = status.message();
   const bool names_option = std::any_of(std::begin(kOptions), std::end(kOptions), [&](absl::string_view option) {
     return absl::StartsWith(message, absl::StrCat(option, ":"));

@@ -15,6 +15,7 @@
 #include "client/tools/text_table.h"
 #include "client/tools/tune_session.h"
 #include "client/tools/weight_type_input.h"
+#include "server/offline/quantize_file.h"
 #include "server/offline/support_matrix.h"
 
 namespace ladder::tools {
@@ -30,6 +31,7 @@ struct Flags {
   std::string act, a_scale;
   ConnectionOptions connection;
   std::string target, json, budget, ops;
+  QuantizeJob quantize;
   int candidates = 0;
   bool compare = false, force = false, trace = false, plan = false, list = false, running = false;
   bool has_group = false;
@@ -58,9 +60,10 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--m", flags.m,
                  "Rows of X: numbers and ranges, \"1,16,1..4096\"; a range is served by its powers of two")
       ->capture_default_str();
-  app.add_option("--n", flags.n, "Rows of W, columns of Y")->capture_default_str();
-  app.add_option("--k", flags.k, "Columns of X and W")->capture_default_str();
-  app.add_option("--ops", flags.ops, "Operators from a JSON file: a list of objects with the keys above");
+  CLI::Option* n = app.add_option("--n", flags.n, "Rows of W, columns of Y")->capture_default_str();
+  CLI::Option* k = app.add_option("--k", flags.k, "Columns of X and W")->capture_default_str();
+  CLI::Option* ops =
+      app.add_option("--ops", flags.ops, "Operators from a JSON file: a list of objects with the keys above");
   AddTlsFlags(app, flags.connection.tls);
   app.add_option("--server", flags.connection.server,
                  "Ask this daemon (unix:/path or host:port), not a service in here");
@@ -79,6 +82,17 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_flag("--list", flags.list,
                "Only print which weights, activations, scales and zero points are served, on every architecture or on "
                "--target; needs no GPU and no service");
+  CLI::Option* quantize = app.add_option(
+      "--quantize", flags.quantize.path,
+      "Only quantize this N x K matrix (.npy: fp32, fp16; .safetensors: F32, F16, BF16) to --w, --scale, --group and "
+      "--zeros, and print the error made; any weight type, served or not; needs no GPU and no service");
+  quantize->check(CLI::ExistingFile)->excludes(n)->excludes(k)->excludes(ops);
+  app.add_option("--tensor", flags.quantize.tensor, "The tensor's name in the .safetensors file")->needs(quantize);
+  app.add_option(
+         "--output", flags.quantize.folder,
+         "Write the quantized weight to this folder: codes.npy, and scales.npy, zeros.npy, tensor_scale.npy as the "
+         "type has them")
+      ->needs(quantize);
   app.add_flag("--running", flags.running, "Only print the tunes that are running");
   app.set_version_flag("--version", LADDER_VERSION);
   app.footer(kExitStatusHelp);
@@ -126,6 +140,13 @@ int PrintSupportMatrix(const std::string& target) {
   const absl::StatusOr<std::string> matrix = SupportMatrixOf(target);
   if (!matrix.ok()) return Fail(kProgram, matrix.status());
   std::cout << *matrix;
+  return kExitDone;
+}
+
+int Quantize(const pb::OperatorDescriptor& op, const QuantizeJob& job) {
+  const absl::StatusOr<std::string> report = QuantizeFile(op, job);
+  if (!report.ok()) return Fail(kProgram, report.status());
+  std::cout << *report;
   return kExitDone;
 }
 
@@ -208,6 +229,7 @@ int Run(const Flags& flags) {
   if (flags.list) return PrintSupportMatrix(flags.target);
   const absl::StatusOr<std::vector<pb::OperatorDescriptor>> operators = OperatorsOf(flags);
   if (!operators.ok()) return Fail(kProgram, operators.status());
+  if (!flags.quantize.path.empty()) return Quantize(operators->front(), flags.quantize);
   absl::Duration budget = absl::ZeroDuration();  // the service's default
   if (!flags.budget.empty()) {
     const absl::StatusOr<absl::Duration> parsed = ParseTime("--budget", flags.budget);

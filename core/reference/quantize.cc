@@ -78,6 +78,10 @@ double GroupScaleFor(const WeightType& type, const CodeRounder& rounder, const R
 
 absl::Status Check(const WeightType& type, int64_t n, int64_t k, std::span<const float> w) {
   if (!type.element.quantized()) return absl::InvalidArgumentError("element: plain weights are not quantised");
+  const std::vector<float> values = type.element.Values();
+  if (std::ranges::none_of(values, [](float value) { return std::isfinite(value); })) {
+    return absl::InvalidArgumentError("element: no code has a finite value");
+  }
   if (n < 1 || k < 1 || static_cast<int64_t>(w.size()) != n * k) {
     return absl::InvalidArgumentError(absl::StrCat("w: ", w.size(), " values are not ", n, " x ", k));
   }
@@ -115,7 +119,8 @@ GroupScale StoreGroup(const WeightType& type, const CodeRounder& rounder, std::s
     return result;
   }
   const bool rescale = type.zeros == ZeroMode::kRescale;
-  StoreElement(type.scale, out.zeros.data(), index, static_cast<float>(rescale ? -range.least / tensor : zero));
+  const double number = std::min(rescale ? -range.least / tensor : zero, PositiveRange(type.scale).second);
+  StoreElement(type.scale, out.zeros.data(), index, static_cast<float>(number));
   const double stored = LoadElement(type.scale, out.zeros.data(), index);
   result.zero = rescale ? stored / result.scale : stored;
   return result;
@@ -161,8 +166,8 @@ absl::StatusOr<QuantizedWeight> QuantizeReference(const WeightType& type, int64_
     const Range range = RangeOf(w);
     const double wanted = GroupScaleFor(type, rounder, range);
     const double share = type.has_scale && type.scale == DataType::kE4M3 ? PositiveRange(type.scale).second : 1;
-    if (wanted > 0) out.tensor_scale = static_cast<float>(wanted / share);
-    if (out.tensor_scale == 0) out.tensor_scale = std::numeric_limits<float>::denorm_min();
+    const auto [least, greatest] = PositiveRange(DataType::kF32);
+    if (wanted > 0) out.tensor_scale = static_cast<float>(std::clamp(wanted / share, least, greatest));
   }
   const int64_t length = groups > 0 ? type.group : k;
   for (int64_t row = 0; row < n; row++) {

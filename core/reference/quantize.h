@@ -43,10 +43,12 @@ struct QuantizedWeight {
 //   with zeros (min-max)    s = (max - min) / (2^bits - 1) over the group's values and 0, z = -min / s: rounded to an
 //     integer (quantized), as it is (original), or as -min (rescale).
 // Codes are CodeRounder's of w / s by the stored s (and stored z), so each is the best for the scales there are. A
-// group of zeros has s = 1. Scales that would underflow become the least positive number, ones that would overflow the
-// largest of their type. A tensor scale is what one group of all weights would have, divided by 448 (the largest
-// e4m3) for e4m3 scales; without group scales it is the scale.
-// InvalidArgument for sizes that don't fit, a group that does not divide k, plain elements, NaNs and infinities.
+// group of zeros has s = 1. Scales that would underflow become the least positive number, scales and zeros that would
+// overflow the largest of their type. A tensor scale is what one group of all weights would have, divided by 448 (the
+// largest e4m3) for e4m3 scales; without group scales it is the scale.
+//
+// InvalidArgument for sizes that don't fit, a group that does not divide k, plain elements, ones without a finite
+// value, NaNs and infinities.
 absl::StatusOr<QuantizedWeight> QuantizeReference(const WeightType& type, int64_t n, int64_t k,
                                                   std::span<const float> w);
 

@@ -213,6 +213,19 @@ TEST(QuantizeReference, ScalesNeverVanishNorOverflow) {
   EXPECT_EQ(constant->codes, std::vector<uint8_t>(8, 0xff));
 }
 
+TEST(QuantizeReference, ZerosAndTensorScalesNeverOverflow) {
+  for (const char* zeros : {"original", "rescale"}) {
+    const auto q = QuantizeReference(Type("uint4", "fp16", 16, zeros), 1, 16, std::vector<float>(16, -1e30f));
+    EXPECT_EQ(LoadElement(DataType::kF16, q->zeros.data(), 0), 65504) << zeros;
+  }
+  WeightType small = Type("int4", "none", 2);
+  small.element = *Define({.bits = 1, .table = {0, 1e-30f}});
+  small.tensor_scale = true;
+  const auto huge = QuantizeReference(small, 1, 2, std::vector<float>{1e30f, 0});
+  EXPECT_EQ(huge->tensor_scale, std::numeric_limits<float>::max());
+  EXPECT_EQ(huge->codes, std::vector<uint8_t>{1});
+}
+
 TEST(QuantizeReference, Refusals) {
   const WeightType type = Type("int4", "fp16", 4);
   const std::vector<float> w = {1, 2, 3, std::numeric_limits<float>::quiet_NaN()};
@@ -221,6 +234,9 @@ TEST(QuantizeReference, Refusals) {
   WeightType uneven = type;
   uneven.group = 3;
   EXPECT_EQ(QuantizeReference(uneven, 1, 4, w).status().message(), "group: 3 does not divide 4");
+  WeightType none = type;
+  none.element = *Define({.bits = 1, .table = {NAN, INFINITY}});
+  EXPECT_EQ(QuantizeReference(none, 1, 4, w).status().message(), "element: no code has a finite value");
   EXPECT_FALSE(QuantizeReference(Normalize({.w = "fp16", .n = 1, .k = 4})->weight(), 1, 4, w).ok());
 }
 
