@@ -86,6 +86,16 @@ TEST(SplitMessagesTest, RefusesLengthsThatNoMessageHas) {
   }
 }
 
+// Protobuf takes five bytes of a tag or a length at most, even where those that follow are zeros.
+TEST(SplitMessagesTest, RefusesTagsAndLengthsWrittenTooLong) {
+  for (const std::string& bytes : {Bytes("\x8a\x80\x80\x80\x80\x00\x00"), Bytes("\x0a\x80\x80\x80\x80\x80\x00"),
+                                   Bytes("\x80\xff\xff\xff\xff\xff\x3b\x00"), Bytes("\x12\x80\x80\x80\x80\x80\x00"),
+                                   Bytes("\x13\x90\x80\x80\x80\x80\x00\x01\x14")}) {
+    ExpectAsProtobufDoes(bytes, false);
+  }
+  ExpectAsProtobufDoes(Bytes("\x8a\x80\x80\x80\x00\x80\x80\x80\x80\x00"), true);
+}
+
 TEST(SplitMessagesTest, PassesOverFieldsItDoesNotKnow) {
   // Field 2 in every form, then field 1 as a number, which is not the field that is meant.
   const std::string others = Bytes("\x10\x96\x01\x11\x01\x02\x03\x04\x05\x06\x07\x08\x12\x03xyz\x13\x0a\x01q\x14\x15") +
@@ -116,7 +126,8 @@ TEST(SplitMessagesTest, RefusesGroupsThatDoNotEndWhereTheyShould) {
   }
   ExpectAsProtobufDoes(Bytes("\x13\x14"), true);
   // Groups in groups end at protobuf's own depth, not with the stack.
-  ExpectAsProtobufDoes(std::string(50, '\x13') + std::string(50, '\x14'), true);
+  ExpectAsProtobufDoes(std::string(100, '\x13') + std::string(100, '\x14'), true);
+  ExpectAsProtobufDoes(std::string(101, '\x13') + std::string(101, '\x14'), false);
   ExpectAsProtobufDoes(std::string(1000000, '\x13') + std::string(1000000, '\x14'), false);
 }
 
