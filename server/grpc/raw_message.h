@@ -7,6 +7,8 @@
 #include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,25 +43,75 @@ grpc::ByteBuffer Share(std::shared_ptr<Owner> owner, const std::string& bytes) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
+// Reading of fields that accepts what protobuf's parser does, which CodedInputStream doesn't: that takes tags and
+// lengths of ten bytes. Each takes what it reads off the front of `in`.
+namespace wire {
+
+constexpr uint32_t kGroupEnd = 4;
+constexpr int kMaxDepth = 100;  // protobuf's own limit
+
+inline std::optional<uint64_t> TakeVarint(std::string_view& in, size_t most_bytes) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < std::min(most_bytes, in.size()); ++i) {
+    const auto byte = static_cast<uint8_t>(in[i]);
+    value |= uint64_t{byte & 0x7fU} << (7 * i);
+    if (byte < 0x80) {
+      in.remove_prefix(i + 1);
+      return value;
+    }
+  }
+  return std::nullopt;
+}
+
+// 0, which is no field's, if there is none.
+inline uint32_t TakeTag(std::string_view& in) { return static_cast<uint32_t>(TakeVarint(in, 5).value_or(0)); }
+
+inline std::optional<std::string_view> TakeBytes(std::string_view& in, std::optional<uint64_t> size) {
+  if (!size.has_value() || *size > in.size()) return std::nullopt;
+  const std::string_view bytes = in.substr(0, *size);
+  in.remove_prefix(*size);
+  return bytes;
+}
+
+// The value behind a tag; groups with all that is in them, `depth` deep at most.
+inline bool SkipValue(std::string_view& in, uint32_t tag, int depth) {
+  if (tag >> 3 == 0) return false;
+  switch (tag & 7) {
+    case 0:
+      return TakeVarint(in, 10).has_value();
+    case 1:
+      return TakeBytes(in, 8).has_value();
+    case 2:
+      return TakeBytes(in, TakeVarint(in, 5)).has_value();
+    case 3:
+      for (uint32_t inner = TakeTag(in); depth > 0; inner = TakeTag(in)) {
+        if ((inner & 7) == kGroupEnd) return inner >> 3 == tag >> 3;
+        if (!SkipValue(in, inner, depth - 1)) return false;
+      }
+      return false;
+    case 5:
+      return TakeBytes(in, 4).has_value();
+    default:
+      return false;
+  }
+}
+
+}  // namespace wire
+
 // The values of field 1, which is a repeated message, in a message of that alone. Nothing if it is none.
 inline std::optional<std::vector<std::string_view>> SplitMessages(std::string_view message) {
-  using google::protobuf::internal::WireFormatLite;
-  constexpr uint32_t kTag = WireFormatLite::MakeTag(1, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
-                                            static_cast<int>(message.size()));
+  constexpr uint32_t kTag = 1 << 3 | 2;
   std::vector<std::string_view> values;
-  for (uint32_t tag = in.ReadTag(); tag != 0; tag = in.ReadTag()) {
-    if (tag != kTag) {  // a newer client's
-      if (!WireFormatLite::SkipField(&in, tag)) return std::nullopt;
-      continue;
+  while (!message.empty()) {
+    const uint32_t tag = wire::TakeTag(message);
+    if (tag == kTag) {
+      const std::optional<std::string_view> value = wire::TakeBytes(message, wire::TakeVarint(message, 5));
+      if (!value.has_value()) return std::nullopt;
+      values.push_back(*value);
+    } else if (!wire::SkipValue(message, tag, wire::kMaxDepth)) {  // a newer client's
+      return std::nullopt;
     }
-    int size = 0;
-    if (!in.ReadVarintSizeAsInt(&size)) return std::nullopt;
-    const auto at = static_cast<size_t>(in.CurrentPosition());
-    if (!in.Skip(size)) return std::nullopt;
-    values.push_back(message.substr(at, static_cast<size_t>(size)));
   }
-  if (!in.ConsumedEntireMessage()) return std::nullopt;
   return values;
 }
 
