@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kRememberedTunes = 256;
 constexpr size_t kRememberedFailures = 4096;
 constexpr size_t kRememberedWinners = 20;
+// Fewer leave compilers idle: a bucket brings about ten new kernels, and the slowest takes several times the average.
+constexpr ptrdiff_t kBucketsAhead = 3;
 
 std::string SpecDigest(const TuneSpec& spec) {
   CanonicalText text("tune 1");
@@ -130,11 +132,14 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
   absl::StatusOr<Place> place = machines_.Resolve(tune.spec.target);
   if (!place.ok()) return place.status();
   absl::Status first_failure;
-  std::future<void> ahead;  // compiles for the next bucket while this one is measured; waits for it at the end
+  // Compile for the next buckets while this one is measured; the end waits for them.
+  std::vector<std::future<void>> ahead;
+  auto next = tune.spec.m.rbegin();  // the first that nobody compiles for yet
   // Most rows first: their winners then compete at fewer rows, so that these never take longer.
   for (auto bucket = tune.spec.m.rbegin(); bucket != tune.spec.m.rend(); ++bucket) {
     const int64_t m = *bucket;
     if (tune.cancel->cancelled()) return absl::CancelledError("the tune was cancelled");
+    if (next <= bucket) next = std::next(bucket);
     if (absl::Status status = machines_.InService(*place); !status.ok()) return status;
     const absl::Time begin = absl::Now();
     {
@@ -144,11 +149,12 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
     const auto progress = [&](const TuningProgress& step) {
       // The end of a bucket is told with its record.
       if (step.phase != TuningPhase::kDone) Publish(tune, {m, step, 0, nullptr, false});
-      const auto next = std::next(bucket);
-      if (step.phase == TuningPhase::kVerify && step.done == 0 && next != tune.spec.m.rend()) {
-        ahead = std::async(std::launch::async, [&tune, &place, next = *next] {
-          place->service->CompileAhead(tune.spec.op, next, place->target, tune.spec.options);
-        });
+      // Once what this bucket needs is in the compilers' queue, the next ones may line up behind it.
+      if (step.phase != TuningPhase::kVerify && (step.phase != TuningPhase::kCompile || step.done == 0)) return;
+      for (; next != tune.spec.m.rend() && next - bucket <= kBucketsAhead; ++next) {
+        ahead.push_back(std::async(std::launch::async, [&tune, &place, rows = *next] {
+          place->service->CompileAhead(tune.spec.op, rows, place->target, tune.spec.options);
+        }));
       }
     };
     absl::StatusOr<Acquired> acquired =

@@ -7,11 +7,13 @@
 namespace ladder {
 namespace {
 
-OperatorReplay ReplayOperator(const OperatorTrace& trace, const Target& target, const ScheduleCatalog& catalog) {
+OperatorReplay ReplayOperator(const OperatorTrace& trace, const Target& target, const ScheduleCatalog& catalog,
+                              int candidates) {
   OperatorReplay replay;
   replay.op_text = trace.op.ToString();
   replay.m = trace.m;
   double first_predicted = 0;
+  std::vector<PlannedCandidate> known;
   for (const TimedCandidate& timed : trace.times) {
     const Schedule* schedule = catalog.Find(timed.candidate.schedule);
     // What lowers has the parameters that a prediction reads.
@@ -26,6 +28,12 @@ OperatorReplay ReplayOperator(const OperatorTrace& trace, const Target& target, 
     }
     if (replay.candidates == 0 || timed.us < replay.best_us) replay.best = timed.candidate, replay.best_us = timed.us;
     replay.candidates++;
+    known.push_back({timed.candidate, predicted});
+  }
+  std::ranges::stable_sort(known, {}, &PlannedCandidate::predicted_us);
+  for (const PlannedCandidate& tried : SelectCandidates(known, {}, candidates)) {
+    const auto timed = std::ranges::find(trace.times, tried.candidate, &TimedCandidate::candidate);
+    if (replay.searched_us == 0 || timed->us < replay.searched_us) replay.searched_us = timed->us;
   }
   const absl::StatusOr<std::vector<PlannedCandidate>> plan = PlanCandidates(catalog, trace.op, trace.m, target);
   replay.prefers_unmeasured = plan.ok() && std::ranges::none_of(trace.times, [&](const TimedCandidate& timed) {
@@ -42,6 +50,13 @@ double PolicyReplay::ShareWithin(double regret) const {
   return static_cast<double>(within) / static_cast<double>(operators.size());
 }
 
+double PolicyReplay::ShareFoundWithin(double regret) const {
+  if (operators.empty()) return 0;
+  const auto found =
+      std::ranges::count_if(operators, [&](const OperatorReplay& op) { return op.search_regret() <= regret; });
+  return static_cast<double>(found) / static_cast<double>(operators.size());
+}
+
 double PolicyReplay::MedianRegret() const {
   if (operators.empty()) return 0;
   std::vector<double> regrets;
@@ -50,10 +65,10 @@ double PolicyReplay::MedianRegret() const {
   return regrets[regrets.size() / 2];
 }
 
-PolicyReplay Replay(const PolicyTrace& trace, const ScheduleCatalog& catalog) {
+PolicyReplay Replay(const PolicyTrace& trace, const ScheduleCatalog& catalog, int candidates) {
   PolicyReplay replay;
   for (const OperatorTrace& op : trace.operators) {
-    OperatorReplay one = ReplayOperator(op, trace.target, catalog);
+    OperatorReplay one = ReplayOperator(op, trace.target, catalog, candidates);
     if (one.candidates > 0) {
       replay.operators.push_back(std::move(one));
     } else {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/schedule/schedule.h"
+#include "core/tuning/tuning_options.h"
 #include "tests/performance/policy_trace.h"
 
 namespace ladder {
@@ -19,6 +20,8 @@ struct OperatorReplay {
   bool prefers_unmeasured = false;
   Candidate first, best;
   double first_us = 0, best_us = 0;
+  double searched_us = 0;  // the best of those that a search over fewer would have tried
+  double search_regret() const { return best_us > 0 ? searched_us / best_us - 1 : 0; }
   double regret() const { return best_us > 0 ? first_us / best_us - 1 : 0; }
 };
 
@@ -27,10 +30,14 @@ struct PolicyReplay {
   int lost = 0;                           // operators of which no candidate is known any more
   // Share of the operators whose first choice is within `regret` of the best; 0 without operators.
   double ShareWithin(double regret) const;
+  // The same of what the shorter search finds.
+  double ShareFoundWithin(double regret) const;
   double MedianRegret() const;
 };
 
-PolicyReplay Replay(const PolicyTrace& trace, const ScheduleCatalog& catalog);
+// `candidates`: of the shorter search.
+PolicyReplay Replay(const PolicyTrace& trace, const ScheduleCatalog& catalog,
+                    int candidates = TuningOptions{}.candidates);
 
 }  // namespace ladder
 
