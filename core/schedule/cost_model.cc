@@ -85,12 +85,33 @@ double WaveQuantisation(double blocks, double places) {
   return std::ceil(waves) / waves;
 }
 
+namespace {
+
+// Of the four pairs of a step, by counting decode_integer_step: a mask and a fused operation for a code that a cell
+// holds whole, a mask and mostly a shift more for each run of bits of one that it doesn't, and a shift for each window
+// of a word but the first.
+DecodeCost IntegerDecodeCost(int bits, DataType compute) {
+  const int mantissa = compute == DataType::kF16 ? 10 : 7;
+  if (bits > mantissa) return {24, 12, 0};  // through fp32: mask, two permutes, two subtractions, a conversion
+  const int whole = 16 / bits, rest = 16 % bits, left = 16 - whole * bits;
+  const int shifts = bits * ((whole - 1) / (mantissa / bits));
+  const int runs = rest == 0 ? 0 : left * ((bits + rest - 1) / rest + (bits % rest == 0 ? 0 : 1));
+  const double integer = (whole * bits + shifts + 2 * runs + left) / 4.0;
+  return {integer + 4, integer, 0};
+}
+
+}  // namespace
+
 DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights) {
   const WeightType& weight = op.weight();
   DecodeCost cost;
   if (!weight.element.quantized()) return cost;
   if (weight.element.tabular()) {
-    cost = pair_table ? DecodeCost{12, 8, 4} : DecodeCost{30, 30, 0};
+    cost = pair_table                 ? DecodeCost{12, 8, 4}
+           : weight.element.bits == 4 ? DecodeCost{30, 30, 0}
+                                      : DecodeCost{11, 11, 0};  // eight permutes, selectors, a shift
+  } else if (weight.element.bits != 4) {
+    cost = IntegerDecodeCost(weight.element.bits, op.compute());
   } else {
     cost = op.compute() == DataType::kF16 ? DecodeCost{9, 5, 0} : DecodeCost{11, 7, 0};
   }

@@ -1,10 +1,12 @@
-// Decoding packed 4-bit codes into the A fragment of mma.m16n8k16 and of wgmma with A from registers.
+// Decoding packed codes into the A fragment of mma.m16n8k16 and of wgmma with A from registers.
 //
-// One 32-bit word holds a lane's eight codes of one k16 step. Register i of the fragment is the pair at row
-// lane/4 + 8 * (i & 1), columns 2 * (lane % 4) + {0, 1} + 8 * (i >> 1). Codes lie so that the decode is shortest:
+// A lane has as many words for a block's four k16 steps as a code has bits; of 4 bits each is a step. Register i of the
+// fragment is the pair at row lane/4 + 8 * (i & 1), columns 2 * (lane % 4) + {0, 1} + 8 * (i >> 1). Codes lie so that
+// the decode is shortest:
 //   integers: element h of register i in bits 16h + 4i   ((w >> 4i) & 0x000f000f is the pair)
 //   tables:   element h of register i in bits 8i + 4h    (byte i is the pair)
-// core/layout states the same; the emulator holds the two together.
+// Other widths: core/layout/packed_layout.h, whose terms (cells, whole, rest) are used below; the emulator holds the
+// two together.
 #pragma once
 #include "schedules/device/ptx.cuh"
 
@@ -17,16 +19,37 @@ enum class Zeros { kNone, kOriginal, kRescale, kQuantized };
 // Integers of 4 bits, stored unsigned: value = code - kOffset (8 for int4, 0 for uint4).
 template <int kOffsetValue>
 struct Integer4 {
-  static constexpr bool kTable = false;
-  static constexpr int kOffset = kOffsetValue;
+  static constexpr bool kTable = false, kSigns = false;
+  static constexpr int kBits = 4, kOffset = kOffsetValue;
+};
+// The same of any width from 1 to 8.
+template <int kBitsValue, int kOffsetValue>
+struct Integer {
+  static constexpr bool kTable = false, kSigns = false;
+  static constexpr int kBits = kBitsValue, kOffset = kOffsetValue;
+};
+// int1: a code of 1 is +1, of 0 is -1.
+struct Signs {
+  static constexpr bool kTable = false, kSigns = true;
+  static constexpr int kBits = 1, kOffset = 0;
 };
 
 // A table of 16 values of the compute type, as byte planes: word i of a plane holds entries 4i .. 4i + 3.
 template <u32 kHigh0, u32 kHigh1, u32 kHigh2, u32 kHigh3, u32 kLow0, u32 kLow1, u32 kLow2, u32 kLow3>
 struct Table4 {
-  static constexpr bool kTable = true;
+  static constexpr bool kTable = true, kSigns = false;
+  static constexpr int kBits = 4;
   static constexpr u32 kHigh[4] = {kHigh0, kHigh1, kHigh2, kHigh3};
   static constexpr u32 kLow[4] = {kLow0, kLow1, kLow2, kLow3};
+};
+
+// A table of 2^kBitsValue values, at most 8, in the same form.
+template <int kBitsValue, u32 kHigh0, u32 kHigh1, u32 kLow0, u32 kLow1>
+struct Table {
+  static constexpr bool kTable = true, kSigns = false;
+  static constexpr int kBits = kBitsValue;
+  static constexpr u32 kHigh[2] = {kHigh0, kHigh1};
+  static constexpr u32 kLow[2] = {kLow0, kLow1};
 };
 
 // The integer-to-float trick: kBits | q is kBase + q exactly (fp16: 1024 + q, bf16: 128 + q).
@@ -35,11 +58,13 @@ struct Magic;
 template <>
 struct Magic<F16> {
   static constexpr u32 kBits = 0x64006400u;
+  static constexpr int kMantissa = 10, kExponentBias = 15;
   static constexpr bool kShifted = true;  // ten mantissa bits also hold 16q: 1024 + 16q
 };
 template <>
 struct Magic<BF16> {
   static constexpr u32 kBits = 0x43004300u;
+  static constexpr int kMantissa = 7, kExponentBias = 127;
   static constexpr bool kShifted = false;
 };
 
@@ -86,5 +111,186 @@ LADDER_DEVICE void decode_table4(u32 word, u32 (&a)[4]) {
     a[2 * h + 1] = byte_permute(low, high, 0x7362u);
   }
 }
+
+// --- any width -------------------------------------------------------------------------------------------------------
+// 2^exponent in both halves.
+template <class Compute>
+LADDER_DEVICE constexpr u32 power_pair(int exponent) {
+  return static_cast<u32>(exponent + Magic<Compute>::kExponentBias) << Magic<Compute>::kMantissa;
+}
+template <class Compute>
+LADDER_DEVICE constexpr u32 power2(int exponent) {
+  return power_pair<Compute>(exponent) * 0x00010001u;
+}
+// -`value` in both halves, 0 < value < 2^(mantissa bits + 1): exact.
+template <class Compute>
+LADDER_DEVICE constexpr u32 negative_integer2(u32 value) {
+  int top = 0;
+  while ((value >> top) > 1) top++;
+  constexpr int kMantissa = Magic<Compute>::kMantissa;
+  const u32 fraction = (value << (kMantissa - top)) & ((1u << kMantissa) - 1);
+  return (0x8000u | power_pair<Compute>(top) | fraction) * 0x00010001u;
+}
+
+// Codes of 8 bits have one bit more than bf16's magic number: they go through fp32's.
+template <class Compute, class Weight>
+inline constexpr bool kThroughFloat = Weight::kBits > Magic<Compute>::kMantissa;
+
+// What decode_step subtracts for the zero point z, and for Weight::kOffset.
+template <class Compute, class Weight>
+LADDER_DEVICE u32 decode_offset(u32 z) {
+  return kThroughFloat<Compute, Weight> ? 0x4b000000u + z : magic_offset<Compute>(z);
+}
+
+// Where code `code` (4 * step + register) lies that a cell holds whole.
+struct CodePlace {
+  int word, shift;  // within the cell
+};
+template <int kBits>
+LADDER_DEVICE constexpr CodePlace whole_place(int code) {
+  return {code / (16 / kBits), code % (16 / kBits) * kBits};
+}
+
+// Both codes of pair `code` (4 * step + register), in the lowest bits of their halves, the rest zero.
+template <int kBits>
+LADDER_DEVICE u32 code_pair(const u32 (&words)[kBits], int code) {
+  constexpr int kWhole = 16 / kBits, kRest = 16 % kBits;
+  if (code < kWhole * kBits) {
+    const CodePlace at = whole_place<kBits>(code);
+    return (words[at.word] >> at.shift) & ((1u << kBits) - 1) * 0x00010001u;
+  }
+  u32 pair = 0;
+  if constexpr (kRest != 0) {
+#pragma unroll
+    for (int bit = 0; bit < kBits; bit++) {
+      const int at = (code - kWhole * kBits) * kBits + bit;  // in the string of the cells' tops
+      if (bit != 0 && at % kRest != 0) continue;             // within a run of bits of one word
+      const int run = kRest - at % kRest < kBits - bit ? kRest - at % kRest : kBits - bit;
+      pair |= (words[at / kRest] >> (16 - kRest + at % kRest - bit)) & (((1u << run) - 1) << bit) * 0x00010001u;
+    }
+  }
+  return pair;
+}
+
+// a = code - z per row of step `step`, exact; offset[r] = decode_offset(z of row r). kConstant: z is Weight::kOffset.
+// A whole code needs one mask and one fused operation: where its bits lie s places up within the mantissa, the masked
+// word is base + 2^s q, and 2^-s times that less (2^-s base + z) is exact.
+template <class Compute, class Weight, bool kConstant>
+LADDER_DEVICE void decode_integer_step(const u32 (&words)[Weight::kBits], int step, const u32 (&offset)[2],
+                                       u32 (&a)[4]) {
+  constexpr int kBits = Weight::kBits, kMantissa = Magic<Compute>::kMantissa;
+  constexpr int kWhole = 16 / kBits;
+  constexpr u32 kMask = ((1u << kBits) - 1) * 0x00010001u;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const int code = 4 * step + i;
+    if constexpr (kThroughFloat<Compute, Weight>) {
+      const u32 pair = code_pair<kBits>(words, code);
+      const float z = bits_float(offset[i & 1]);
+      a[i] = from_float2(Compute{}, bits_float(byte_permute(pair, 0x4b000000u, 0x7440u)) - z,
+                         bits_float(byte_permute(pair, 0x4b000000u, 0x7442u)) - z);
+    } else if (code < kWhole * kBits) {
+      constexpr int kWindow = kMantissa / kBits * kBits;  // places that one shift brings into the mantissa
+      const CodePlace at = whole_place<kBits>(code);
+      const int s = at.shift % kWindow;
+      const u32 masked = ((words[at.word] >> (at.shift - s)) & (kMask << s)) | Magic<Compute>::kBits;
+      if (s == 0) {
+        a[i] = sub2(Compute{}, masked, offset[i & 1]);
+      } else if constexpr (kConstant) {
+        const u32 base = (1u << kMantissa >> s) + Weight::kOffset;
+        a[i] = fma2(Compute{}, masked, power2<Compute>(-s), negative_integer2<Compute>(base));
+      } else {
+        const u32 z = sub2(Compute{}, offset[i & 1], Magic<Compute>::kBits);
+        const u32 negative = sub2(Compute{}, negative_integer2<Compute>(1u << kMantissa >> s), z);
+        a[i] = fma2(Compute{}, masked, power2<Compute>(-s), negative);
+      }
+    } else {
+      a[i] = sub2(Compute{}, code_pair<kBits>(words, code) | Magic<Compute>::kBits, offset[i & 1]);
+    }
+  }
+}
+
+// +-1: as above, 2^(1-s) (base + 2^s q) - (2^(1-s) base + 1) = 2q - 1; at the lowest place, whose 2 base + 1 has a bit
+// too many, the bit becomes the sign.
+template <class Compute>
+LADDER_DEVICE void decode_signs_step(const u32 (&words)[1], int step, u32 (&a)[4]) {
+  constexpr int kMantissa = Magic<Compute>::kMantissa, kWindow = kMantissa - 1;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const int place = 4 * step + i;
+    if (place == 0) {
+      a[i] = ((words[0] << 15) & 0x80008000u) ^ (0x80008000u | power2<Compute>(0));
+    } else {
+      const int s = (place - 1) % kWindow + 1;
+      const u32 masked = ((words[0] >> (place - s)) & (0x00010001u << s)) | Magic<Compute>::kBits;
+      a[i] = fma2(Compute{}, masked, power2<Compute>(1 - s), negative_integer2<Compute>((2u << kMantissa >> s) + 1));
+    }
+  }
+}
+
+// A table of at most 8 values: a word of a step's eight selectors, and two permutes for four of them.
+template <class Table>
+LADDER_DEVICE void decode_table_step(const u32 (&words)[Table::kBits], int step, u32 (&a)[4]) {
+  constexpr int kBits = Table::kBits, kWhole = 4 / kBits;
+  u32 codes = 0;
+  if (step < kWhole * kBits) {
+    codes = (words[step / kWhole] >> (step % kWhole * kBits)) & ((1u << kBits) - 1) * 0x11111111u;
+  } else {
+    // Only 3 bits leave a step over: bit b of its codes tops the nibbles of word b.
+#pragma unroll
+    for (int bit = 0; bit < kBits; bit++) codes |= (words[bit] >> (3 - bit)) & (0x11111111u << bit);
+  }
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    const u32 four = codes >> (16 * h);
+    const u32 high = byte_permute(Table::kHigh[0], Table::kHigh[1], four);
+    const u32 low = byte_permute(Table::kLow[0], Table::kLow[1], four);
+    a[2 * h] = byte_permute(low, high, 0x5140u);
+    a[2 * h + 1] = byte_permute(low, high, 0x7362u);
+  }
+}
+
+// Step `step` of a lane's block.
+template <class Compute, class Weight, bool kConstant>
+LADDER_DEVICE void decode_step(const u32 (&words)[Weight::kBits], int step, const u32 (&offset)[2], u32 (&a)[4]) {
+  if constexpr (Weight::kSigns) {
+    decode_signs_step<Compute>(words, step, a);
+  } else if constexpr (Weight::kTable && Weight::kBits == 4) {
+    decode_table4<Weight>(words[step], a);
+  } else if constexpr (Weight::kTable) {
+    decode_table_step<Weight>(words, step, a);
+  } else if constexpr (Weight::kBits == 4) {
+    decode_integer4<Compute>(words[step], offset, a);
+  } else {
+    decode_integer_step<Compute, Weight, kConstant>(words, step, offset, a);
+  }
+}
+
+// Where a lane's words of a row tile lie, `block` being the first byte of the block: chunks of 4, 2, 1 words. One
+// address for each size of chunk, from which loads of further tiles and blocks differ by constants.
+template <int kBits>
+struct LaneWords {
+  static constexpr int kFours = kBits / 4, kBlock = 512 * kBits;
+  const u8 *fours, *two, *one;
+
+  LADDER_DEVICE LaneWords(const u8* block, int tile, int lane)
+      : fours(block + tile * 512 + lane * 16),
+        two(block + kFours * 2048 + tile * 256 + lane * 8),
+        one(block + (kBits - 1) * 512 + tile * 128 + lane * 4) {}
+
+  // Those of the tile `tiles` and the block `blocks` further on.
+  LADDER_DEVICE void load(int tiles, int blocks, u32 (&words)[kBits]) const {
+#pragma unroll
+    for (int c = 0; c < kFours; c++) {
+      const Vec4 v = load_stream(fours + blocks * kBlock + c * 2048 + tiles * 512);
+      words[4 * c] = v.x, words[4 * c + 1] = v.y, words[4 * c + 2] = v.z, words[4 * c + 3] = v.w;
+    }
+    if constexpr ((kBits & 2) != 0) {
+      const Vec2 v = load_stream_v2(two + blocks * kBlock + tiles * 256);
+      words[4 * kFours] = v.x, words[4 * kFours + 1] = v.y;
+    }
+    if constexpr ((kBits & 1) != 0) words[kBits - 1] = load_stream_u32(one + blocks * kBlock + tiles * 128);
+  }
+};
 
 }  // namespace ladder

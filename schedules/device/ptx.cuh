@@ -65,6 +65,17 @@ LADDER_DEVICE Vec4 load_stream(const void* p) {
                : "l"(p));
   return v;
 }
+// The same for 8 and for 4 bytes.
+LADDER_DEVICE Vec2 load_stream_v2(const void* p) {
+  Vec2 v;
+  asm volatile("ld.global.L1::no_allocate.L2::256B.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+  return v;
+}
+LADDER_DEVICE u32 load_stream_u32(const void* p) {
+  u32 v;
+  asm volatile("ld.global.L1::no_allocate.L2::256B.u32 %0, [%1];" : "=r"(v) : "l"(p));
+  return v;
+}
 LADDER_DEVICE Vec4 load_global_v4(const void* p) {
   Vec4 v;
   asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));

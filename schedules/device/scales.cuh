@@ -30,7 +30,7 @@ struct ScalePlane {
   static LADDER_DEVICE i64 element(int row_block, int group, int row) {
     return (static_cast<i64>(row_block) * kGroups + group) * 64 + row;
   }
-  // Byte of the 4-bit zeros of rows `16 * tile + r` and `+ 8`.
+  // Byte of the zero codes of up to 4 bits of rows `16 * tile + r` and `+ 8`.
   static LADDER_DEVICE i64 zero_byte(int row_block, int group, int tile, int r) {
     return (static_cast<i64>(row_block) * kGroups + group) * 32 + 8 * tile + r;
   }
@@ -72,18 +72,20 @@ struct Dequantizer {
   u32 scale[2];   // per row: in both halves (compute type), or fp32 bits where the types differ
   u32 zero[2];    // likewise; negated for rescaled zeros
 
-  // `scales`: load_row_pair of the scales; `zeros`: likewise, or the byte of two 4-bit zeros. Unneeded ones are
+  // `scales`: load_row_pair of the scales; `zeros`: likewise, or the two quantized zeros, of 4 or 8
+  // bits. Unneeded ones are
   // ignored.
   LADDER_DEVICE void set(u32 scales, u32 zeros) {
 #pragma unroll
     for (int r = 0; r < 2; r++) {
       if constexpr (!Weight::kTable) {
         if constexpr (kZeros == Zeros::kNone) {
-          offset[r] = magic_offset<Compute>(Weight::kOffset);
+          offset[r] = decode_offset<Compute, Weight>(Weight::kOffset);
         } else if constexpr (kZeros == Zeros::kQuantized) {
-          offset[r] = magic_offset<Compute>(r == 0 ? zeros & 15u : (zeros >> 4) & 15u);
+          constexpr int kZeroBits = Weight::kBits > 4 ? 8 : 4;
+          offset[r] = decode_offset<Compute, Weight>((zeros >> (kZeroBits * r)) & ((1u << kZeroBits) - 1));
         } else {
-          offset[r] = magic_offset<Compute>(0);
+          offset[r] = decode_offset<Compute, Weight>(0);
         }
       }
       if constexpr (kZeros == Zeros::kOriginal || kZeros == Zeros::kRescale) {
@@ -113,6 +115,13 @@ struct Dequantizer {
         if constexpr (kScaleInWeights) a[i] = mul2(Compute{}, a[i], scale[r]);
       }
     }
+  }
+
+  // The same from the words of a block, of any width.
+  LADDER_DEVICE void decode(const u32 (&words)[Weight::kBits], int step, u32 (&a)[4]) const {
+    // Without quantized zeros the offset is Weight::kOffset, which is 0 for the unsigned codes that have zeros at all.
+    decode_step<Compute, Weight, kZeros != Zeros::kQuantized>(words, step, offset, a);
+    finish(a);
   }
 
   LADDER_DEVICE void decode(u32 word, u32 (&a)[4]) const {

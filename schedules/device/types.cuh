@@ -28,6 +28,11 @@ struct alignas(16) Vec4 {
   u32 x, y, z, w;
 };
 
+// What an 8-byte load moves.
+struct alignas(8) Vec2 {
+  u32 x, y;
+};
+
 // A CUtensorMap by another name: opaque to the kernel, built by the launcher.
 struct alignas(64) TensorMap {
   u64 opaque[16];

@@ -58,7 +58,8 @@ absl::string_view ActName(ActivationFunction act) {
 
 absl::string_view BoolName(bool value) { return value ? "true" : "false"; }
 
-// The table rounded to the compute type, as Table4 wants it: four words of high bytes, then four of low bytes.
+// The table rounded to the compute type, as Table4 wants it: four words of high bytes, then four of low bytes; Table
+// has two of each. REQUIRES: at most 4 bits.
 std::string TableName(const ElementType& element, DataType compute) {
   std::array<uint32_t, 8> words{};
   const std::vector<float> values = element.Values();
@@ -68,18 +69,26 @@ std::string TableName(const ElementType& element, DataType compute) {
     words[code / 4] |= (bits >> 8) << shift;
     words[4 + code / 4] |= (bits & 0xff) << shift;
   }
+  if (element.bits < 4) {
+    return absl::StrFormat("ladder::Table<%d, 0x%08xu, 0x%08xu, 0x%08xu, 0x%08xu>", element.bits, words[0], words[1],
+                           words[4], words[5]);
+  }
   std::string name = "ladder::Table4<";
   for (size_t i = 0; i < words.size(); i++) absl::StrAppendFormat(&name, "%s0x%08xu", i == 0 ? "" : ", ", words[i]);
   return name + ">";
 }
 
+// A type of schedules/device/decode.cuh.
 std::string WeightName(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
   switch (element.kind) {
     case ElementKind::kSigned:
-      return "ladder::Integer4<8>";
+      if (element.bits == 4) return "ladder::Integer4<8>";
+      if (element.bits == 1) return "ladder::Signs";
+      return absl::StrFormat("ladder::Integer<%d, %d>", element.bits, 1 << (element.bits - 1));
     case ElementKind::kUnsigned:
-      return "ladder::Integer4<0>";
+      if (element.bits == 4) return "ladder::Integer4<0>";
+      return absl::StrFormat("ladder::Integer<%d, 0>", element.bits);
     case ElementKind::kTable:
     case ElementKind::kFloat:
       return TableName(element, op.compute());
@@ -161,15 +170,19 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
   return text;
 }
 
+absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer) {
+  const ElementType& element = op.weight().element;
+  if (!element.quantized() || element.bits == 4 || (any_integer && (element.bits < 4 || !element.tabular())))
+    return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat("w: ", element.name, " has ", element.bits, " bits and ",
+                                               any_integer ? "tables and floats of at most 4" : "weights of 4",
+                                               " are served; nearest: ", NearestServed(element)));
+}
+
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
   const ElementType& element = weight.element;
   if (!element.quantized()) return absl::UnimplementedError("weights are not quantised");
-  if (element.bits != 4) {
-    return absl::UnimplementedError(
-        absl::StrCat("w: ", element.name, " has ", element.bits,
-                     " bits and weights of 4 are served; nearest: ", NearestServed(element)));
-  }
   if (!weight.has_scale) {
     return absl::UnimplementedError("scale: weights without scales are not served; nearest: fp16, bf16");
   }

@@ -30,21 +30,26 @@ struct KernelShape {
 
 // struct Config with
 //   Compute, Output    ladder::F16, BF16, F32
-//   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Table4<...> (tables, small floats); F16 or BF16
-//                      for plain weights
+//   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Integer<bits, offset>, Signs (int1),
+//   Table4<...>,
+//                      Table<bits, ...> (tables, small floats); F16 or BF16 for plain weights
 //   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
 //   kN, kK, kGroup     int; kGroup == kK for one scale per channel
 //   kBias              bool; the bias is of type Compute
 //   kAct               ladder::Act
 //   kOutputScale, kResidual   bool; the residual is of type Output
-// and the parameters. REQUIRES: the operator's element is plain or has 4 bits.
+// and the parameters. REQUIRES: the operator's element is plain or SupportsWidth.
 std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape);
 // The whole source: includes, Config and the kernel `ladder_kernel`.
 std::string KernelText(const NormalizedOperator& op, const KernelShape& shape);
 
-// Ok if the device decoders of decode.cuh serve the weight: 4-bit signed, unsigned, float or table elements, whose
-// values the compute type can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K, zeros for unsigned
-// elements only. Unimplemented naming the field and the nearest that is served otherwise.
+// Ok if there is a decode for the element's width: 4 bits; with `any_integer` also integers of 1 to 8 bits, and tables
+// and floats of 1 to 4. Unimplemented otherwise, like the next.
+absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer);
+
+// Ok if the device decoders of decode.cuh serve the weight whatever its width: signed, unsigned, float or table
+// elements, whose values the compute type can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K,
+// zeros for unsigned elements only. Unimplemented naming the field and the nearest that is served otherwise.
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
 
 // InvalidArgument unless the candidate is of this schedule and has exactly these parameters in this order (it may come

@@ -67,7 +67,7 @@ struct Plan {
 
   absl::Status InRange() const {
     if (OneOf(rows, {1, 2, 4, 8, 16}) && OneOf(row_tiles, {1, 2, 4}) && OneOf(row_warps, {1, 2, 4}) &&
-        OneOf(warps, {1, 2, 4, 8, 16}) && OneOf(unit, {1, 2}) && loads >= 1 && loads <= 8 && splits >= 1 &&
+        OneOf(warps, {1, 2, 4, 8, 16}) && OneOf(unit, {1, 2, 4}) && loads >= 1 && loads <= 8 && splits >= 1 &&
         splits <= 64 && OneOf(pair_table, {0, 1})) {
       return absl::OkStatus();
     }
@@ -91,7 +91,7 @@ struct Plan {
     shared_bytes =
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
-    registers = static_cast<int>(24 + loads * row_tiles * (4 * unit + planes * segments) +
+    registers = static_cast<int>(24 + loads * row_tiles * (weight.element.bits * unit + planes * segments) +
                                  row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
   }
 
@@ -99,8 +99,8 @@ struct Plan {
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
-    if (pair_table != 0 && !op.weight().element.tabular()) {
-      return absl::InvalidArgumentError("decode: pair_table needs table weights");
+    if (pair_table != 0 && (!op.weight().element.tabular() || op.weight().element.bits != 4)) {
+      return absl::InvalidArgumentError("decode: pair_table needs table weights of 4 bits");
     }
     if (shared_bytes > limits.shared_bytes_per_block) {
       return absl::InvalidArgumentError(absl::StrCat("decode: ", shared_bytes, " bytes of shared memory needed, ",
@@ -125,6 +125,7 @@ class DecodeSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
     }
+    if (absl::Status status = SupportsWidth(op, true); !status.ok()) return status;
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
     if (All(op, m, target).empty()) {
@@ -241,12 +242,15 @@ class DecodeSchedule final : public Schedule {
     std::vector<Candidate> all;
     if (m < 1 || m > kMaxRows) return all;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
-    const bool table = op.weight().element.tabular();
+    const bool table = op.weight().element.tabular() && op.weight().element.bits == 4;
+    // As many bytes in flight take more columns of narrow codes.
+    const int64_t widest = op.weight().element.bits < 4 ? 4 : 2;
     for (const int64_t row_tiles : {1, 2, 4}) {
       for (const int64_t row_warps : {1, 2, 4}) {
         if (row_warps > 1 && rows < 4) continue;  // sharing x pays when there is much of it
         for (const int64_t warps : {4, 8, 16}) {
-          for (const int64_t unit : {1, 2}) {
+          for (const int64_t unit : {1, 2, 4}) {
+            if (unit > widest) continue;
             for (const int64_t loads : {1, 2, 4}) {
               for (const int64_t splits : {1, 2, 3, 4, 6, 8, 16}) {
                 for (const int64_t pair_table : {0, 1}) {

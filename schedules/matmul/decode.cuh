@@ -3,7 +3,8 @@
 // A block computes kBlockRows = 16 * kRowTiles * kRowWarps weight rows for one of kSplits slices of K. Its warps form
 // kRowWarps x kWarps: warps of one row group share rows and take turns along K, a unit of kUnit 64-column blocks each.
 // D = W * X^T by mma.m16n8k16, weights being operand A:
-//   A  lane t holds rows t/4 (+8) of a row tile; a lane's 16-byte load is its four k16 steps of a 64-column block.
+//   A  lane t holds rows t/4 (+8) of a row tile; a lane loads 4 bytes for each bit of a code, its four k16 steps of a
+//      64-column block.
 //      kLoads units are in flight in registers; being constants, the first are issued before the previous kernel ends.
 //   B  activation row t/4 (+8 for the second tile), by ldmatrix from x, staged once in shared memory in natural order:
 //      [m][slice of K], rows padded by 16 bytes so that eight rows fall into different banks. Lanes of rows >= m read
@@ -43,6 +44,7 @@ struct DecodeKernel {
   static constexpr int kUnitsPerSplit = (kUnits + kSplits - 1) / kSplits;
   static constexpr int kSliceColumns = kUnitsPerSplit * kUnit * 64;
   static constexpr int kRowBlocks = (Config::kN + 63) / 64;
+  static constexpr int kBlockBytes = 512 * Weight::kBits;  // of 64 rows and columns
 
   // A segment: the columns of a unit that surely share a group.
   static constexpr int kSegmentColumns = Plane::kPerChannel ? 64 * kUnit : common_divisor(Config::kGroup, 64 * kUnit);
@@ -62,7 +64,7 @@ struct DecodeKernel {
 
   // What a warp has in flight: the words of a unit and the scales and zeros of its segments.
   struct Load {
-    Vec4 words[kRowTiles][kUnit];
+    u32 words[kRowTiles][kUnit][Weight::kBits];
     u32 scales[kRowTiles][kSegments];
     u32 zeros[kRowTiles][kSegments];
   };
@@ -79,7 +81,11 @@ struct DecodeKernel {
     return load_row_pair(static_cast<const u16*>(p.scale) + Plane::element(at.row_block, group, row));
   }
   static LADDER_DEVICE u32 load_zero(const MatmulArguments& p, const Position& at, int r, int group) {
-    if constexpr (Config::kZeros == Zeros::kQuantized) {
+    if constexpr (Config::kZeros == Zeros::kQuantized && Weight::kBits > 4) {
+      const u8* zeros =
+          static_cast<const u8*>(p.zero) + Plane::element(at.row_block, group, 16 * (at.row_tile + r) + at.lane / 4);
+      return load_constant_u8(zeros) | (load_constant_u8(zeros + 8) << 8);
+    } else if constexpr (Config::kZeros == Zeros::kQuantized) {
       return load_constant_u8(static_cast<const u8*>(p.zero) +
                               Plane::zero_byte(at.row_block, group, at.row_tile + r, at.lane / 4));
     } else if constexpr (Config::kZeros != Zeros::kNone) {
@@ -91,13 +97,14 @@ struct DecodeKernel {
 
   static LADDER_DEVICE void load(const MatmulArguments& p, const Position& at, int unit, Load& load) {
     const int block = (at.first_unit + unit) * kUnit;
-    const u8* words = static_cast<const u8*>(p.w) + (static_cast<i64>(at.row_block) * kBlocks + block) * 2048 +
-                      at.row_tile * 512 + at.lane * 16;
+    const LaneWords<Weight::kBits> words(
+        static_cast<const u8*>(p.w) + (static_cast<i64>(at.row_block) * kBlocks + block) * kBlockBytes, at.row_tile,
+        at.lane);
 #pragma unroll
     for (int j = 0; j < kUnit; j++) {
       if (kBlocks % kUnit == 0 || block + j < kBlocks) {
 #pragma unroll
-        for (int r = 0; r < kRowTiles; r++) load.words[r][j] = load_stream(words + j * 2048 + r * 512);
+        for (int r = 0; r < kRowTiles; r++) words.load(r, j, load.words[r][j]);
       }
     }
     if constexpr (kLoadScales) {
@@ -173,13 +180,11 @@ struct DecodeKernel {
             if (kLoadScales && step % kSegmentSteps == 0) {
               dequantize[r].set(load.scales[r][segment], load.zeros[r][segment]);
             }
-            const Vec4& words = load.words[r][j];
-            const u32 word = half == 0 ? (f == 0 ? words.x : words.y) : (f == 0 ? words.z : words.w);
             u32 a[4];
             if constexpr (kPairTable) {
-              decode_pair_table(word, lane_table, a);
+              decode_pair_table(load.words[r][j][2 * half + f], lane_table, a);
             } else {
-              dequantize[r].decode(word, a);
+              dequantize[r].decode(load.words[r][j], 2 * half + f, a);
             }
 #pragma unroll
             for (int t = 0; t < kTokenTiles; t++) {
@@ -192,7 +197,12 @@ struct DecodeKernel {
     }
     // A unit cut short at the end of K leaves its last segment open.
     if (kScaleSegments && kBlocks % kUnit != 0 && kSegmentSteps > 4) {
-      if ((at.first_unit + unit) * kUnit + kUnit > kBlocks) add_scaled(load, 0, part, sum);
+      const int blocks = kBlocks - (at.first_unit + unit) * kUnit;
+#pragma unroll
+      for (int s = 0; s < kSegments; s++) {
+        const bool open = 4 * blocks > s * kSegmentSteps && 4 * blocks < (s + 1) * kSegmentSteps;
+        if (open) add_scaled(load, s, part, sum);
+      }
     }
   }
 

@@ -132,6 +132,7 @@ class PipelinedSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("pipelined: needs an NVIDIA GPU of sm_80 or later");
     }
+    if (absl::Status status = SupportsWidth(op, false); !status.ok()) return status;
     return SupportsQuantizedWeight(op);
   }
 

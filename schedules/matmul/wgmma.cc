@@ -116,6 +116,7 @@ class WgmmaSchedule final : public Schedule {
     if (!target.has_wgmma()) {
       return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
     }
+    if (absl::Status status = SupportsWidth(op, false); !status.ok()) return status;
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
     if (op.k() % 8 != 0)
       return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 8 == 0");

@@ -35,10 +35,10 @@ enum RandomKind : int {
   kRandomF16 = 1,  // uniform in [low, high], rounded
   kRandomBF16 = 2,
   kRandomF32 = 3,
-  kRandomCodes4 = 4,  // all 16 codes; rows are byte-aligned, a last half byte is zero
-  kRandomBytes = 5,   // all 256
-  kRandomE4M3 = 6,    // finite fp8 values of magnitude below 2
-  kRandomE8M0 = 7,    // 2^-8 to 2^-1
+  kRandomCodes = 4,  // all codes of `bits`; rows are byte-aligned, the bits after a row's last code are zero
+  kRandomBytes = 5,  // all 256
+  kRandomE4M3 = 6,   // finite fp8 values of magnitude below 2
+  kRandomE8M0 = 7,   // 2^-8 to 2^-1
 };
 struct RandomArguments {
   void* out;
@@ -48,12 +48,12 @@ struct RandomArguments {
   float low;
   float high;
   int kind;
-  int unused;
+  int bits;  // of kRandomCodes
 };
 
 // ladder_reference: act(product + bias) * output_scale + residual from the natural form, rounded once to fp32 (fp32
 // sums of 16 products, added in fp64; what follows in fp64), and the magnitude that the error bound multiplies
-// (core/tuning/error_bound.h), both [m][columns] without gaps. 192 bytes.
+// (core/tuning/error_bound.h), both [m][columns] without gaps. 1,160 bytes.
 struct ReferenceArguments {
   const void* x;      // [m][k]
   const void* codes;  // as in PackArguments, or 16-bit weights
@@ -66,16 +66,18 @@ struct ReferenceArguments {
   i64 n;
   i64 k;
   i64 group;             // consecutive k per scale; 0: no scales
-  float table[16];       // value of each code, two's complement codes included
+  float table[256];      // value of each code, two's complement codes included
   int activation;        // DataType: 1 fp16, 2 bf16
   int scale;             // DataType of scales (1, 2, 4, 5) and of zeros that aren't quantized (1, 2)
-  int plain;             // 0: 4-bit codes through the table; else the DataType of 16-bit weights
+  int plain;             // 0: codes through the table; else the DataType of 16-bit weights
   int zero_mode;         // as in PackArguments
   int act;               // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu
   int out;               // DataType of the residual
   const void* residual;  // [m][columns], or null
   float output_scale;    // 1 without one
   float product_error;   // ErrorBound::absolute of the widest path, for the second-order term of swiglu
+  int bits;              // of a code
+  int unused;
 };
 
 // ladder_compare adds to one CompareResult, which the host prepares (zeros; first_wrong all ones). 80 bytes.

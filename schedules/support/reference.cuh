@@ -22,19 +22,29 @@ LADDER_DEVICE float load_scale(const void* data, i64 index, int type) {
   return byte & 0x80 ? -value : value;
 }
 
+// Code `column` of a row of `columns`, bit by bit: nothing in common with how packing reads them.
+LADDER_DEVICE u32 reference_code(const void* codes, int bits, i64 columns, i64 row, i64 column) {
+  const u8* bytes = static_cast<const u8*>(codes) + row * ((columns * bits + 7) / 8);
+  if (bits == 4) return bytes[column / 2] >> (4 * (column & 1)) & 0xf;
+  u32 code = 0;
+  for (int i = 0; i < bits; i++) {
+    const i64 bit = column * bits + i;
+    code |= (static_cast<u32>(bytes[bit / 8]) >> (bit % 8) & 1u) << i;
+  }
+  return code;
+}
+
 // One weight, exactly as long as fp32 holds code * scale (11 + 13 bits), else rounded once to fp32.
 LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* table, i64 row, i64 column) {
   if (p.plain != 0) return load_16bit(p.codes, row * p.k + column, p.plain);
-  const u32 byte = static_cast<const u8*>(p.codes)[row * ((p.k + 1) / 2) + column / 2];
-  const float value = table[byte >> (4 * (column & 1)) & 0xf];
+  const float value = table[reference_code(p.codes, p.bits, p.k, row, column)];
   if (p.group == 0) return value;
   const i64 groups = p.k / p.group;
   const i64 group = static_cast<u32>(column) / static_cast<u32>(p.group);
   const float scale = load_scale(p.scales, row * groups + group, p.scale);
   if (p.zero_mode == 0) return value * scale;
   if (p.zero_mode == 3) {
-    const u32 zeros = static_cast<const u8*>(p.zeros)[row * ((groups + 1) / 2) + group / 2];
-    return (value - static_cast<float>(zeros >> (4 * (group & 1)) & 0xf)) * scale;
+    return (value - static_cast<float>(reference_code(p.zeros, p.bits, groups, row, group))) * scale;
   }
   const float zero = load_16bit(p.zeros, row * groups + group, p.scale);
   return p.zero_mode == 1 ? (value - zero) * scale : __fmaf_rn(value, scale, -zero);
@@ -98,9 +108,9 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support
   constexpr int kTile = 64, kDepth = 16, kPitch = kTile + 4;
   __shared__ __align__(16) float x_tile[kDepth][kPitch];
   __shared__ __align__(16) float w_tile[kDepth][kPitch];
-  __shared__ float table[16];
+  __shared__ float table[256];
   const int thread = static_cast<int>(thread_id());
-  if (thread < 16) table[thread] = p.table[thread];
+  table[thread] = p.table[thread];
   __syncthreads();
 
   const int lane_n = thread % 16 * 4, lane_m = thread / 16 * 4;

@@ -27,12 +27,13 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
   using namespace ladder;
   using namespace ladder::support;
   const u64 stream = mix(p.seed);
-  if (p.kind == kRandomCodes4) {
-    const i64 row_bytes = (p.columns + 1) / 2;
+  if (p.kind == kRandomCodes) {
+    const i64 row_bytes = (p.columns * p.bits + 7) / 8;
+    const int used = static_cast<int>(p.columns * p.bits % 8);  // of a row's last byte; 0: all of it
 #pragma unroll 1
     for (i64 i = first_item(); i < p.rows * row_bytes; i += item_stride()) {
-      const bool half = (p.columns & 1) != 0 && i % row_bytes == row_bytes - 1;
-      static_cast<u8*>(p.out)[i] = static_cast<u8>(mix(stream + i) >> 56) & (half ? 0x0f : 0xff);
+      const bool cut = used != 0 && i % row_bytes == row_bytes - 1;
+      static_cast<u8*>(p.out)[i] = static_cast<u8>(mix(stream + i) >> 56) & (cut ? (1 << used) - 1 : 0xff);
     }
     return;
   }

@@ -56,6 +56,24 @@ LADDER_DEVICE void decode_table_kernel(const MatmulArguments& p) {
   for (int i = 0; i < 4; i++) put(p, 4 * thread_id() + i, a[i]);
 }
 
+// For each block of the grid a packed block of 64 x 64 in, the four A fragments of each lane out: 16 words a thread, a
+// warp for each row tile. Zero points of `z`, as quantized ones come, unless kConstant.
+template <class T, class Weight, bool kConstant>
+LADDER_DEVICE void decode_block_kernel(const MatmulArguments& p, u32 z) {
+  u32 block[Weight::kBits];
+  const LaneWords<Weight::kBits> lane_words(static_cast<const u8*>(p.x) + block_id() * 512 * Weight::kBits,
+                                            static_cast<int>(thread_id() / 32), static_cast<int>(lane_id()));
+  lane_words.load(0, 0, block);
+  const u32 offset[2] = {decode_offset<T, Weight>(z), decode_offset<T, Weight>(z)};
+#pragma unroll
+  for (int step = 0; step < 4; step++) {
+    u32 a[4];
+    decode_step<T, Weight, kConstant>(block, step, offset, a);
+#pragma unroll
+    for (int i = 0; i < 4; i++) put(p, 2048 * block_id() + 16 * thread_id() + 4 * step + i, a[i]);
+  }
+}
+
 template <class Table>
 LADDER_DEVICE void decode_pair_kernel(const MatmulArguments& p) {
   const u32 t = thread_id();

@@ -76,6 +76,8 @@ LADDER_DEVICE bool elect_one() { return emulator::runtime->elect_one(); }
 
 // --- global memory
 LADDER_DEVICE Vec4 load_stream(const void* p) { return emulator::LoadGlobal<Vec4>(p); }
+LADDER_DEVICE Vec2 load_stream_v2(const void* p) { return emulator::LoadGlobal<Vec2>(p); }
+LADDER_DEVICE u32 load_stream_u32(const void* p) { return emulator::LoadGlobal<u32>(p); }
 LADDER_DEVICE Vec4 load_global_v4(const void* p) { return emulator::LoadGlobal<Vec4>(p); }
 LADDER_DEVICE u32 load_global_u32(const void* p) { return emulator::LoadGlobal<u32>(p); }
 LADDER_DEVICE u32 load_global_u16(const void* p) { return emulator::LoadGlobal<u16>(p); }

@@ -79,7 +79,7 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
       case ZeroMode::kNone:
         break;
       case ZeroMode::kOriginal:
-        FillUniform(weight.scale, 0, 15, random, problem.zeros);
+        FillUniform(weight.scale, 0, std::ldexp(1.0, weight.element.bits) - 1, random, problem.zeros);
         break;
       case ZeroMode::kRescale:
         FillUniform(weight.scale, -0.3, 0.3, random, problem.zeros);

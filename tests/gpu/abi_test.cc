@@ -70,6 +70,7 @@ LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, n);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, k);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, group);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, table);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, bits);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, activation);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, scale);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, plain);
@@ -113,7 +114,7 @@ TEST(SupportAbi, ConstantsAgree) {
   EXPECT_EQ(static_cast<int>(support::kRandomF16), static_cast<int>(cuda::kRandomF16));
   EXPECT_EQ(static_cast<int>(support::kRandomBF16), static_cast<int>(cuda::kRandomBF16));
   EXPECT_EQ(static_cast<int>(support::kRandomF32), static_cast<int>(cuda::kRandomF32));
-  EXPECT_EQ(static_cast<int>(support::kRandomCodes4), static_cast<int>(cuda::kRandomCodes4));
+  EXPECT_EQ(static_cast<int>(support::kRandomCodes), static_cast<int>(cuda::kRandomCodes));
   EXPECT_EQ(static_cast<int>(support::kRandomBytes), static_cast<int>(cuda::kRandomBytes));
   EXPECT_EQ(static_cast<int>(support::kRandomE4M3), static_cast<int>(cuda::kRandomE4M3));
   EXPECT_EQ(static_cast<int>(support::kRandomE8M0), static_cast<int>(cuda::kRandomE8M0));

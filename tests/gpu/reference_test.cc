@@ -135,7 +135,7 @@ TEST_F(GpuCompare, RandomCodesTakeEveryValue) {
   absl::StatusOr<Memory> memory = Memory::Allocate(1 << 16);
   ASSERT_TRUE(memory.ok());
   ASSERT_TRUE(
-      gpu().support->Random({memory->pointer(), 1, 1 << 17, 5, 0, 0, cuda::kRandomCodes4, 0}, *gpu().stream).ok());
+      gpu().support->Random({memory->pointer(), 1, 1 << 17, 5, 0, 0, cuda::kRandomCodes, 4}, *gpu().stream).ok());
   std::vector<uint8_t> bytes(1 << 16);
   ASSERT_TRUE(gpu().stream->Download(bytes.data(), memory->pointer(), 1 << 16).ok());
   std::vector<int> count(256);

@@ -91,8 +91,7 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
     return ElementDefinition{.bits = 4, .table = values, .layout = {}};
   };
   std::vector<Case> cases = {
-      {{.w = "int8"}, "w: int8 has 8 bits", "nearest: int4"},
-      {{.w = "uint2"}, "w: uint2 has 2 bits", "nearest: uint4"},
+      {{.w = "fp8_e4m3"}, "w: fp8_e4m3 has 8 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
       {{.w = "mxfp6_e2m3"}, "w: fp6_e2m3 has 6 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
       {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},

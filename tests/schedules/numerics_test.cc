@@ -216,6 +216,7 @@ INSTANTIATE_TEST_SUITE_P(
     Schedules, NumericsTest,
     testing::Values(Case{"decode", "sm_90a", "quantised_operators.txt", {1, 3, 16, 2, 9, 5, 12}, 6, "decode"},
                     Case{"decode", "sm_80", "quantised_operators.txt", {16, 1, 7, 33}, 1, "decode_sm80"},
+                    Case{"decode", "sm_90a", "width_operators.txt", {1, 3, 16, 2, 9}, 2, "decode_widths"},
                     Case{"pipelined", "sm_80", "quantised_operators.txt", {17, 33, 70, 1, 130, 3}, 6, "pipelined"},
                     Case{"wgmma", "sm_90a", "quantised_operators.txt", {33, 70, 17, 1, 130, 300}, 6, "wgmma"},
                     Case{"dense", "sm_80", "dense_operators.txt", {1, 17, 33, 3, 70, 130}, 10, "dense"},

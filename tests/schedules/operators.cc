@@ -13,10 +13,10 @@ namespace {
 
 // A table that no built-in has: out of order, a value twice, of both signs in no symmetry, some that fp16 and bf16
 // round.
-ElementDefinition UsersTable() {
-  return {.bits = 4,
-          .table = {0.3f, -4, 2.5f, 7, -0.1f, 0, 1, -1, 0.3f, 12, -6.5f, 0.01f, 5, 3.14159f, -2, 0.75f},
-          .layout = {}};
+ElementDefinition UsersTable(int bits) {
+  std::vector<float> table = {0.3f, -4, 2.5f, 7, -0.1f, 0, 1, -1, 0.3f, 12, -6.5f, 0.01f, 5, 3.14159f, -2, 0.75f};
+  table.resize(1 << bits);
+  return {.bits = bits, .table = table, .layout = {}};
 }
 
 std::vector<std::string> Pairs(const Candidate& candidate) {
@@ -50,7 +50,8 @@ std::vector<NormalizedOperator> ReadOperators(const std::string& file) {
         (word == "residual" ? d.residual : d.output_scale) = true;
       }
     }
-    if (d.w == "mine") d.element = UsersTable();
+    if (d.w == "mine") d.element = UsersTable(4);
+    if (d.w.starts_with("mine") && d.w.size() == 5) d.element = UsersTable(d.w[4] - '0');
     if (d.scale == "-") d.scale = d.zeros = "";
     if (group != "-") d.group = std::stoll(group);
     const absl::StatusOr<NormalizedOperator> op = Normalize(d);

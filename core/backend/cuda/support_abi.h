@@ -40,7 +40,7 @@ enum RandomKind : int32_t {
   kRandomF16 = 1,
   kRandomBF16 = 2,
   kRandomF32 = 3,
-  kRandomCodes4 = 4,
+  kRandomCodes = 4,
   kRandomBytes = 5,
   kRandomE4M3 = 6,
   kRandomE8M0 = 7,
@@ -51,17 +51,18 @@ struct RandomArguments {
   int64_t rows, columns;
   uint64_t seed;
   float low, high;
-  int32_t kind, unused;
+  int32_t kind, bits;
 };
 
 struct ReferenceArguments {
   DevicePointer x, codes, scales, zeros, bias, reference, magnitude;
   int64_t m, n, k, group;
-  float table[16];
+  float table[256];
   int32_t activation, scale, plain, zero_mode;
   int32_t act, out;
   DevicePointer residual;
   float output_scale, product_error;
+  int32_t bits, unused;
 };
 
 struct CompareResult {

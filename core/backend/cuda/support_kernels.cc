@@ -102,8 +102,8 @@ absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t fir
   arguments.product_error = static_cast<float>(ProductError(op));
   arguments.zero_mode = weight.has_scale ? static_cast<int32_t>(weight.zeros) : 0;
   if (weight.element.quantized()) {
-    if (weight.element.bits != 4) return absl::UnimplementedError("the GPU reference serves 4-bit weights only");
-    for (uint32_t code = 0; code < 16; code++) {
+    arguments.bits = weight.element.bits;
+    for (uint32_t code = 0; code < 1u << weight.element.bits; code++) {
       arguments.table[code] = static_cast<float>(weight.element.Decode(code));
     }
   }

@@ -19,8 +19,8 @@ constexpr float kOutputScale = -0.7f;  // no power of two: its product is rounde
 enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias, kResidual };
 
 RandomArguments Matrix(DevicePointer out, int64_t rows, int64_t columns, int32_t kind, uint64_t seed, StreamId id,
-                       float low, float high) {
-  return {out, rows, columns, seed * 16 + id, low, high, kind, 0};
+                       float low, float high, int32_t bits = 0) {
+  return {out, rows, columns, seed * 16 + id, low, high, kind, bits};
 }
 
 int32_t Uniform(DataType type) {
@@ -165,7 +165,7 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
   LADDER_RETURN_IF_ERROR(AllocatePlanes(NaturalWeightBytes(layout_), NaturalScaleBytes(layout_),
                                         NaturalZeroBytes(layout_), natural_.codes, natural_.scales, natural_.zeros));
   LADDER_RETURN_IF_ERROR(support.Random(
-      Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kRandomCodes4, seed, kCodes, 0, 0), stream_));
+      Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kRandomCodes, seed, kCodes, 0, 0, layout_.bits), stream_));
   if (layout_.groups > 0) {
     LADDER_RETURN_IF_ERROR(support.Random(Matrix(natural_.scales.pointer(), layout_.n, layout_.groups,
                                                  Uniform(layout_.scale), seed, kScales, 0.005f, 0.03f),
@@ -173,10 +173,11 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
   }
   if (layout_.zeros == ZeroMode::kQuantized) {
     LADDER_RETURN_IF_ERROR(support.Random(
-        Matrix(natural_.zeros.pointer(), layout_.n, layout_.groups, kRandomCodes4, seed, kZeros, 0, 0), stream_));
+        Matrix(natural_.zeros.pointer(), layout_.n, layout_.groups, kRandomCodes, seed, kZeros, 0, 0, layout_.bits),
+        stream_));
   } else if (layout_.zeros != ZeroMode::kNone) {
     // Fractional on purpose. Original zeros are in units of codes, rescaled ones in units of weights.
-    const float high = layout_.zeros == ZeroMode::kOriginal ? 15.0f : 0.3f;
+    const float high = layout_.zeros == ZeroMode::kOriginal ? static_cast<float>((1 << layout_.bits) - 1) : 0.3f;
     LADDER_RETURN_IF_ERROR(support.Random(
         Matrix(natural_.zeros.pointer(), layout_.n, layout_.groups, Uniform(layout_.scale), seed, kZeros, 0, high),
         stream_));
