@@ -44,6 +44,10 @@ std::string DescrOf(DataType type) {
     case DataType::kE4M3:
     case DataType::kE8M0:
       return "|u1";
+    case DataType::kE5M2:
+    case DataType::kI8:
+    case DataType::kI32:
+      break;  // no scales are of these types
   }
   return "";
 }
