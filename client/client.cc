@@ -27,6 +27,7 @@ pb::LookupRequest MakeRequest(const MatmulDescriptor& descriptor, const ClientOp
   pb::OperatorDescriptor& op = *request.mutable_op();
   op.set_op("matmul");
   op.set_a(descriptor.a);
+  op.set_a_scale(descriptor.a_scale);
   op.set_w(descriptor.w);
   if (!descriptor.w_table.empty()) {
     pb::ElementDefinition& element = *op.mutable_element();

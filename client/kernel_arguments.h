@@ -20,6 +20,8 @@ struct alignas(64) MatmulArguments {
   int m = 0;
   float output_scale = 1;
   const void* residual = nullptr;
+  const void* row_scale = nullptr;
+  float sum_scale = 1;
 };
 
 struct alignas(64) MatmulTmaArguments {
@@ -45,7 +47,7 @@ struct PackArguments {
   int offset_binary = 0;
   int zero_mode = 0;   // none, original, rescale, quantized
   int gated = 0;       // gate and up rows, interleaved
-  int scale_type = 0;  // of natural scales: 0 as packed, 4 e4m3, 5 e8m0
+  int scale_type = 0;  // of natural scales: 0 as packed, 3 fp32, 4 e4m3, 5 e8m0
 };
 
 }  // namespace ladder::client

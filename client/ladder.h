@@ -39,15 +39,16 @@ class MatmulState;
 // half of W's n rows (and of the bias) are the gate's, the second half up's, and Y[m, n / 2] = silu(gate + bias) * (up
 // + bias) * output_scale + residual; packing interleaves them. Empty strings mean the service's default.
 struct MatmulDescriptor {
-  std::string a = "fp16";          // fp16, bf16
+  std::string a = "fp16";          // fp16, bf16, int8, fp8_e4m3, fp8_e5m2
+  std::string a_scale{};           // fp32 factors of 8-bit activations, given at launch: none, tensor, row
   std::string w = "int4";          // int4, uint4, fp4_e2m1, nf4, fp16, bf16; with w_table, a name for people only
   std::vector<float> w_table{};    // an element of the user's own: the values of its 2^b codes
-  std::string scale{};             // default: the type of a
+  std::string scale{};             // default: the type of a, or fp16 where that has 8 bits
   std::string zeros{};             // none, original, rescale, quantized
-  std::string out{};               // fp16, bf16, fp32; default: the type of a
+  std::string out{};               // fp16, bf16, fp32; default: as scale's
   std::optional<int64_t> group{};  // consecutive k per scale; -1: one scale per output channel
   bool tensor_scale = false;       // an fp32 factor of the whole weight, given at launch; nvfp4 always has one
-  bool bias = false;               // added in fp32; of the type of a
+  bool bias = false;               // added in fp32; of the type of a, of Y's where that has 8 bits
   std::string act{};               // none, silu, gelu (by the error function), gelu_tanh, swiglu
   bool output_scale = false;       // an fp32 factor given at launch
   bool residual = false;           // added in fp32; of the type and shape of Y
@@ -108,8 +109,10 @@ struct LaunchArguments {
   const void* bias = nullptr;  // [N], in the natural order of W's rows
   // [m, N] like y, of y's type. May be y itself (y += ...); otherwise the two must not overlap.
   const void* residual = nullptr;
-  float output_scale = 1;  // of operators that have one; a captured graph keeps its value
-  float tensor_scale = 1;  // of weights that have one; likewise
+  float output_scale = 1;           // of operators that have one; a captured graph keeps its value
+  float tensor_scale = 1;           // of weights that have one; likewise
+  float a_scale = 1;                // of activations that have one for all; likewise
+  const void* row_scale = nullptr;  // [m] in fp32, of activations that have one for each row
   void* y =
       nullptr;  // [m, N] ([m, N / 2] with swiglu), contiguous, aligned to 16 bytes; overlaps no input but the residual
   int64_t m = 0;
@@ -142,7 +145,8 @@ class Matmul {
   WeightSizes packed_sizes() const;
 
   // Packs on the GPU, waits for it (launches may read weights ahead of their stream order) and returns. Not capturable.
-  // Weights of 16 bits keep their natural form and are copied, or left alone if source and destination are the same.
+  // Weights of 16 bits, and of 8 with activations of 8, keep their natural form and are copied, or left alone if source
+  // and destination are the same.
   absl::Status Pack(const NaturalWeight& natural, const PackedWeight& packed, void* stream);
   // The inverse, on the stream: the same bits back.
   absl::Status Unpack(const PackedWeight& packed, const PackedWeight& natural, void* stream);

@@ -58,11 +58,21 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op) {
     shape.tensor_type = kTensorFloat16;
   } else if (op.a() == "bf16") {
     shape.tensor_type = kTensorBFloat16;
+  } else if (op.a() == "int8" || op.a() == "fp8_e4m3" || op.a() == "fp8_e5m2") {
+    shape.scales_sums = true;
   } else {
     return absl::InternalError(absl::StrCat("this client doesn't know the activation type \"", op.a(),
                                             "\"; use the client of the service's version"));
   }
-  shape.x_row_bytes = shape.k * 2;
+  shape.x_row_bytes = shape.scales_sums ? shape.k : shape.k * 2;
+  if (op.a_scale() == "row") {
+    shape.row_scale = true;
+  } else if (op.a_scale() == "tensor") {
+    shape.a_scale = true;
+  } else if (!op.a_scale().empty() && op.a_scale() != "none") {
+    return absl::InternalError(absl::StrCat("this client doesn't know the activation scales \"", op.a_scale(),
+                                            "\"; use the client of the service's version"));
+  }
   const int64_t columns = op.act() == "swiglu" ? shape.n / 2 : shape.n;
   if (op.out() == "fp32") {
     shape.y_row_bytes = columns * 4;

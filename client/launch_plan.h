@@ -23,7 +23,7 @@ namespace ladder::client {
 struct MatmulShape {
   int64_t n = 0;  // rows of W
   int64_t k = 0;
-  int tensor_type = kTensorFloat16;  // of x, and of a plain weight
+  int tensor_type = kTensorFloat16;  // of x, and of a plain weight; elements of 8 bits count in pairs
   int64_t x_row_bytes = 0;
   int64_t y_row_bytes = 0;
   bool quantized = true;
@@ -32,6 +32,8 @@ struct MatmulShape {
   bool bias = false;
   bool output_scale = false;
   bool tensor_scale = false;
+  bool a_scale = false, row_scale = false;  // of activations of 8 bits
+  bool scales_sums = false;                 // factors of X and W multiply the sums, before the bias
   bool residual = false;
 };
 

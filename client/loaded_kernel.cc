@@ -73,7 +73,7 @@ absl::StatusOr<LoadedKernel> LoadedKernel::Create(const CudaDriver& driver, CuCo
 
 absl::Status LoadedKernel::EncodeMap(const TensorMapPlan& plan, const void* address, int64_t rows,
                                      CuTensorMap& map) const {
-  const uint64_t dimensions[2] = {static_cast<uint64_t>(shape_.k), static_cast<uint64_t>(rows)};
+  const uint64_t dimensions[2] = {static_cast<uint64_t>(shape_.x_row_bytes / 2), static_cast<uint64_t>(rows)};
   const uint64_t strides[1] = {static_cast<uint64_t>(shape_.x_row_bytes)};
   constexpr uint32_t kElementStrides[2] = {1, 1};
   const CuResult result = driver_->cuTensorMapEncodeTiled(
@@ -96,7 +96,13 @@ absl::Status LoadedKernel::LaunchSlice(const LaunchArguments& arguments, int64_t
   base.y = static_cast<char*>(arguments.y) + first_row * shape_.y_row_bytes;
   base.workspace = arguments.workspace;
   base.m = static_cast<int>(rows);
-  base.output_scale = arguments.output_scale * arguments.tensor_scale;  // nothing comes between the two
+  if (shape_.scales_sums) {
+    base.output_scale = arguments.output_scale;
+    base.sum_scale = arguments.a_scale * arguments.tensor_scale;
+  } else {
+    base.output_scale = arguments.output_scale * arguments.tensor_scale;  // nothing comes between the two
+  }
+  if (arguments.row_scale != nullptr) base.row_scale = static_cast<const float*>(arguments.row_scale) + first_row;
   if (arguments.residual != nullptr) {
     base.residual = static_cast<const char*>(arguments.residual) + first_row * shape_.y_row_bytes;
   }

@@ -37,6 +37,17 @@ absl::Status CheckArguments(const MatmulShape& shape, const LaunchArguments& arg
     return absl::InvalidArgumentError(
         "tensor_scale: the weight has none; ask for it with MatmulDescriptor::tensor_scale");
   }
+  if (!shape.a_scale && arguments.a_scale != 1) {
+    return absl::InvalidArgumentError(
+        "a_scale: the activations have none; ask for it with MatmulDescriptor::a_scale = \"tensor\"");
+  }
+  if (shape.row_scale && arguments.row_scale == nullptr) {
+    return absl::InvalidArgumentError("row_scale: the activations have a scale for each row, and it is missing");
+  }
+  if (!shape.row_scale && arguments.row_scale != nullptr) {
+    return absl::InvalidArgumentError(
+        "row_scale: the activations have none; ask for it with MatmulDescriptor::a_scale = \"row\"");
+  }
   return absl::OkStatus();
 }
 

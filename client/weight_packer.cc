@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -39,7 +40,7 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
   plan.arguments.k = record.op().k();
   plan.arguments.zero_mode = *zero_mode;
   const bool plain = record.op().w() == "fp16" || record.op().w() == "bf16";
-  if (plain) return plan;
+  if (plain || absl::StartsWith(plan.layout_id, "natural.")) return plan;
   bool class_known = false;
   for (absl::string_view part : absl::StrSplit(plan.layout_id, '.')) {
     if (part == "k16") class_known = true;
@@ -96,6 +97,13 @@ absl::Status WeightPacker::Run(const char* entry, const PackArguments& arguments
                                   "launching the packing kernel");
 }
 
+absl::Status WeightPacker::Copy(void* to, const void* from, int64_t bytes, CuStream stream) const {
+  if (to == from || bytes == 0) return absl::OkStatus();
+  return runtime_->driver().Check(
+      runtime_->driver().cuMemcpyDtoDAsync(Address(to), Address(from), static_cast<size_t>(bytes), stream),
+      "copying the weight");
+}
+
 absl::Status WeightPacker::Pack(const NaturalWeight& natural, const PackedWeight& packed, CuStream stream) {
   absl::Status status = Check(natural.codes != nullptr && (plan_.natural.scale == 0 || natural.scales != nullptr) &&
                                   (plan_.natural.zero == 0 || natural.zeros != nullptr),
@@ -104,10 +112,8 @@ absl::Status WeightPacker::Pack(const NaturalWeight& natural, const PackedWeight
   if (!status.ok()) return status;
   const CudaDriver& driver = runtime_->driver();
   if (plan_.arguments.placement == 0) {
-    if (natural.codes == packed.weight) return absl::OkStatus();
-    status = driver.Check(driver.cuMemcpyDtoDAsync(Address(packed.weight), Address(natural.codes),
-                                                   static_cast<size_t>(plan_.packed.weight), stream),
-                          "copying the weight");
+    status = Copy(packed.weight, natural.codes, plan_.packed.weight, stream);
+    if (status.ok()) status = Copy(packed.scale, natural.scales, plan_.packed.scale, stream);
   } else {
     PackArguments arguments = plan_.arguments;
     arguments.codes = const_cast<void*>(natural.codes);
@@ -129,11 +135,8 @@ absl::Status WeightPacker::Unpack(const PackedWeight& packed, const PackedWeight
                                   (plan_.packed.zero == 0 || packed.zero != nullptr));
   if (!status.ok()) return status;
   if (plan_.arguments.placement == 0) {
-    if (natural.weight == packed.weight) return absl::OkStatus();
-    return runtime_->driver().Check(
-        runtime_->driver().cuMemcpyDtoDAsync(Address(natural.weight), Address(packed.weight),
-                                             static_cast<size_t>(plan_.packed.weight), stream),
-        "copying the weight");
+    const absl::Status copied = Copy(natural.weight, packed.weight, plan_.packed.weight, stream);
+    return copied.ok() ? Copy(natural.scale, packed.scale, plan_.packed.scale, stream) : copied;
   }
   PackArguments arguments = plan_.arguments;
   arguments.codes = natural.weight;

@@ -42,6 +42,7 @@ class WeightPacker {
 
  private:
   absl::Status Check(bool natural_complete, bool packed_complete) const;
+  absl::Status Copy(void* to, const void* from, int64_t bytes, CuStream stream) const;
   absl::Status Run(const char* entry, const PackArguments& arguments, CuStream stream);
 
   std::shared_ptr<Runtime> runtime_;

@@ -117,17 +117,25 @@ DataType PackedScaleType(DataType scale) {
   return scale == DataType::kE8M0 ? DataType::kBF16 : scale == DataType::kE4M3 ? DataType::kF16 : scale;
 }
 
+DataType CodeType(const ElementType& element) {
+  if (!element.quantized()) return element.plain;
+  if (element.kind == ElementKind::kSigned) return DataType::kI8;
+  return element.format == kE5M2 ? DataType::kE5M2 : DataType::kE4M3;
+}
+
 PackedLayout PackedLayout::For(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
   PackedLayout layout;
   layout.n = op.n();
   layout.k = op.k();
   layout.bits = weight.element.bits;
-  layout.placement = !weight.element.quantized()                    ? CodePlacement::kNatural
+  // What the tensor cores take as it is needs no decode, so nothing to pack it for.
+  const bool natural = !weight.element.quantized() || (weight.element.bits == 8 && Bytes(op.activation()) == 1);
+  layout.placement = natural                                        ? CodePlacement::kNatural
                      : weight.element.tabular() && layout.bits <= 4 ? CodePlacement::kTable
                                                                     : CodePlacement::kInteger;
   layout.gated = op.act() == ActivationFunction::kSwiglu;
-  layout.offset_binary = weight.element.kind == ElementKind::kSigned && layout.bits > 1;
+  layout.offset_binary = !natural && weight.element.kind == ElementKind::kSigned && layout.bits > 1;
   if (weight.has_scale) {
     layout.groups = op.k() / weight.group;
     layout.scale = weight.scale;
@@ -137,7 +145,7 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
 }
 
 std::string PackedLayout::id() const {
-  if (placement == CodePlacement::kNatural) return "natural.b16";
+  if (placement == CodePlacement::kNatural) return absl::StrCat("natural.b", bits);
   const absl::string_view cells = bits > 4 ? "" : placement == CodePlacement::kTable ? ".table" : ".integer";
   const absl::string_view codes = zeros != ZeroMode::kQuantized ? "" : ByteZeros(*this) ? ".z8" : ".z4";
   return absl::StrCat("k16.b", bits, cells, offset_binary ? ".offset" : "", ScaleWidening(scale), codes,
@@ -147,7 +155,10 @@ std::string PackedLayout::id() const {
 int64_t PackedLayout::padded_n() const { return placement == CodePlacement::kNatural ? n : RoundUp(n, kBlockRows); }
 int64_t PackedLayout::padded_k() const { return placement == CodePlacement::kNatural ? k : RoundUp(k, kBlockColumns); }
 int64_t PackedLayout::weight_bytes() const { return padded_n() * padded_k() * bits / 8; }
-int64_t PackedLayout::scale_bytes() const { return groups * RoundUp(n, kBlockRows) * Bytes(PackedScaleType(scale)); }
+int64_t PackedLayout::scale_bytes() const {
+  if (placement == CodePlacement::kNatural) return n * groups * Bytes(scale);
+  return groups * RoundUp(n, kBlockRows) * Bytes(PackedScaleType(scale));
+}
 int64_t PackedLayout::zero_bytes() const {
   switch (zeros) {
     case ZeroMode::kNone:
@@ -215,6 +226,7 @@ absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> 
   if (!sizes.ok()) return sizes;
   if (layout.placement == CodePlacement::kNatural) {
     std::ranges::copy(codes, packed.begin());
+    std::ranges::copy(scales, packed_scales.begin());
     return absl::OkStatus();
   }
   std::ranges::fill(packed, 0);
@@ -256,6 +268,7 @@ absl::Status UnpackReference(const PackedLayout& layout, std::span<const uint8_t
   if (!sizes.ok()) return sizes;
   if (layout.placement == CodePlacement::kNatural) {
     std::ranges::copy(packed, codes.begin());
+    std::ranges::copy(packed_scales, scales.begin());
     return absl::OkStatus();
   }
   std::ranges::fill(codes, 0);

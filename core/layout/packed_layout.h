@@ -14,7 +14,7 @@ namespace ladder {
 
 // Which codes of a lane share a cell, so that decoding is shortest (see PackedLayout).
 enum class CodePlacement : uint8_t {
-  kNatural = 0,  // fp16/bf16 weights: row-major N x K, not packed
+  kNatural = 0,  // weights of 16 bits, and of 8 with activations of 8: row-major N x K, not packed; nor are scales
   kInteger = 1,  // cells of 16 bits: the two halves of a word hold the two elements of A registers
   kTable = 2,    // cells of 4 bits: a word's nibbles are the eight codes of a k16 step. Tables of at most 4 bits
 };
@@ -75,6 +75,9 @@ struct PackedLayout {
   };
   Position Find(int64_t row, int64_t column, int bit = 0) const;
 };
+
+// The type of a code that is multiplied as it is. REQUIRES: the element is plain, int8 or fp8.
+DataType CodeType(const ElementType& element);
 
 // The natural form, as checkpoints have it: codes row-major, `bits` each, little-endian within bytes (code k of a row
 // in bits (k * bits) % 8 of byte k * bits / 8), rows byte-aligned; scales and zeros row-major [N][K/group]; quantized

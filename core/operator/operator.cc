@@ -38,7 +38,8 @@ absl::Status CheckDimension(absl::string_view field, int64_t value) {
 }
 
 // The group a descriptor without one means: what checkpoints of such types use, or the whole row where that cannot be.
-int64_t DefaultGroup(const WeightType& weight, int64_t k) {
+int64_t DefaultGroup(const WeightType& weight, DataType activation, int64_t k) {
+  if (weight.element.bits == 8 && Bytes(activation) == 1 && Bytes(weight.scale) > 1) return k;
   const int64_t usual = weight.scale == DataType::kE8M0              ? 32
                         : weight.scale == DataType::kE4M3            ? 16
                         : weight.element.kind == ElementKind::kTable ? 64
@@ -64,7 +65,7 @@ absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, We
   if (!type.ok()) return InField("scale", type.status());
   w.has_scale = true;
   w.scale = *type;
-  w.group = d.group.value_or(DefaultGroup(w, d.k));
+  w.group = d.group.value_or(DefaultGroup(w, activation, d.k));
   if (w.group == -1) w.group = d.k;
   if (w.group < 1 || w.group > d.k || d.k % w.group != 0) {
     return Bad("group", absl::StrCat("must be -1 (per channel) or divide K = ", d.k, ", and ", w.group, " does not"));
@@ -136,7 +137,8 @@ absl::Status CheckSums(const NormalizedOperator& op) {
   }
   if (op.out() != DataType::kI32) return absl::OkStatus();
   if (!integer) return Bad("out", absl::StrCat("int32 is of int8 activations, not of ", Name(op.activation())));
-  if (op.weight().has_scale || op.activation_scale() != ActivationScale::kNone || op.scales_output()) {
+  if (op.weight().has_scale || op.activation_scale() != ActivationScale::kNone || op.scales_sums() ||
+      op.scales_output()) {
     return Bad("out", "int32 is of sums that nothing scales; use fp32");
   }
   if (op.bias() || op.residual() || op.act() != ActivationFunction::kNone) {

@@ -52,7 +52,7 @@ struct OperatorDescriptor {
   std::string a_scale;  // default: none; of activations of 8 bits, a factor for all ("tensor") or for each row ("row")
   std::string out;      // default: as scale's; int32 too where activations are int8 and nothing scales the sums
   // Default: 32 for e8m0 scales, 16 for e4m3, otherwise 64 for tables and 128 for the rest (K if K is smaller or does
-  // not divide); -1: per channel.
+  // not divide, and where weights and activations both have 8 bits); -1: per channel.
   std::optional<int64_t> group;
   bool tensor_scale = false;  // one fp32 factor of the whole weight, given at launch
   bool bias = false;          // added in fp32; see NormalizedOperator::bias_type
@@ -79,8 +79,13 @@ class NormalizedOperator {
   ActivationFunction act() const { return act_; }
   bool output_scale() const { return output_scale_; }
   // Kernels multiply what they store by a factor: the output scale, or the weight's tensor scale, or the product of
-  // both.
-  bool scales_output() const { return output_scale_ || weight_.tensor_scale; }
+  // both. With activations of 8 bits the tensor scale multiplies sums instead.
+  bool scales_output() const { return output_scale_ || (weight_.tensor_scale && Bytes(activation_) > 1); }
+  // Kernels multiply sums of 8-bit activations by a factor, before the bias: that of the activations, or the weight's
+  // tensor scale, or the product of both.
+  bool scales_sums() const {
+    return Bytes(activation_) == 1 && (weight_.tensor_scale || activation_scale_ == ActivationScale::kTensor);
+  }
   bool residual() const { return residual_; }
   int64_t n() const { return n_; }  // rows of W
   int64_t k() const { return k_; }

@@ -28,25 +28,9 @@ void ReferenceWeightRow(const NormalizedOperator& op, int64_t row, std::span<con
   }
 }
 
-namespace {
-
-double ActivationScaleOf(const NormalizedOperator& op, std::span<const float> scales, int64_t row) {
-  switch (op.activation_scale()) {
-    case ActivationScale::kNone:
-      return 1;
-    case ActivationScale::kTensor:
-      return scales[0];
-    case ActivationScale::kRow:
-      return scales[row];
-  }
-  return 1;
-}
-
-}  // namespace
-
 void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const uint8_t> x,
                      std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<const uint8_t> zeros,
-                     std::span<const uint8_t> bias, std::span<const float> activation_scales, std::span<double> y,
+                     std::span<const uint8_t> bias, const SumScales& scales_of_sums, std::span<double> y,
                      std::span<double> abs_sum) {
   std::vector<double> activations(m * op.k());
   for (int64_t i = 0; i < m * op.k(); i++) activations[i] = LoadElement(op.activation(), x.data(), i);
@@ -62,7 +46,8 @@ void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const ui
         sum += product;
         magnitude += std::fabs(product);
       }
-      const double scale = ActivationScaleOf(op, activation_scales, row);
+      const double of_row = scales_of_sums.rows.empty() ? 1 : scales_of_sums.rows[row];
+      const double scale = scales_of_sums.all * of_row;
       y[row * op.n() + n] = sum * scale + b;
       abs_sum[row * op.n() + n] = magnitude * std::fabs(scale) + std::fabs(b);
     }

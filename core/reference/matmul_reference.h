@@ -9,13 +9,19 @@
 
 namespace ladder {
 
+// Factors of sums of 8-bit activations: one of all, and one of each row of X or none.
+struct SumScales {
+  double all = 1;
+  std::span<const float> rows;
+};
+
 // y[m, n] = s[m] * sum_k x[m, k] * w[n, k] + bias[n] and abs_sum[m, n] = |s[m]| * sum_k |x[m, k] * w[n, k]| +
 // |bias[n]|, exact tables, float64. Inputs in the natural form (core/layout/packed_layout.h); the bias may be empty. s:
 // the activation scales, of which there are none, one for all or one for each row, as the operator says. Not rounded to
 // the output type. O(M * N * K): for small shapes.
 void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const uint8_t> x,
                      std::span<const uint8_t> codes, std::span<const uint8_t> scales, std::span<const uint8_t> zeros,
-                     std::span<const uint8_t> bias, std::span<const float> activation_scales, std::span<double> y,
+                     std::span<const uint8_t> bias, const SumScales& scales_of_sums, std::span<double> y,
                      std::span<double> abs_sum);
 
 // What follows the product, in float64 and not rounded: y = act(sums) * output_scale + residual, and the magnitude that

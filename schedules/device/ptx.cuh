@@ -107,6 +107,16 @@ LADDER_DEVICE u32 load_constant_u8(const void* p) {
   asm("ld.global.nc.u8 %0, [%1];" : "=r"(v) : "l"(p));
   return v;
 }
+LADDER_DEVICE u32 load_global_u8(const void* p) {
+  u32 v;
+  asm volatile("ld.global.u8 %0, [%1];" : "=r"(v) : "l"(p));
+  return v;
+}
+LADDER_DEVICE float load_constant_f32(const void* p) {
+  float v;
+  asm("ld.global.nc.f32 %0, [%1];" : "=f"(v) : "l"(p));
+  return v;
+}
 LADDER_DEVICE void store_global_u16(void* p, u32 v) {
   asm volatile("st.global.u16 [%0], %1;" ::"l"(p), "h"((u16)v) : "memory");
 }
@@ -168,6 +178,7 @@ LADDER_DEVICE void store_shared_u32(u32 a, u32 v) {
 LADDER_DEVICE void store_shared_u16(u32 a, u32 v) {
   asm volatile("st.shared.u16 [%0], %1;" ::"r"(a), "h"((u16)v) : "memory");
 }
+LADDER_DEVICE void store_shared_u8(u32 a, u32 v) { asm volatile("st.shared.u8 [%0], %1;" ::"r"(a), "r"(v) : "memory"); }
 LADDER_DEVICE void store_shared_f32(u32 a, float v) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(a), "f"(v) : "memory");
 }
@@ -212,6 +223,26 @@ LADDER_DEVICE void mma_16816(BF16, float (&c)[4], const u32 (&a)[4], const u32 b
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+
+// c[16x8] += a[16x32] * b[32x8] of 8-bit values: the same fragments in bytes, lanes holding four columns where those of
+// 16 bits hold two. fp8 needs sm_89.
+LADDER_DEVICE void mma_16832(I8, I8, int (&c)[4], const u32 (&a)[4], const u32 b0, const u32 b1) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#define LADDER_MMA_FP8(A, B, a_name, b_name)                                                       \
+  LADDER_DEVICE void mma_16832(A, B, float(&c)[4], const u32(&a)[4], const u32 b0, const u32 b1) { \
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.f32." a_name "." b_name                        \
+                 ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                      \
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                  \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));                  \
+  }
+LADDER_MMA_FP8(E4M3, E4M3, "e4m3", "e4m3")
+LADDER_MMA_FP8(E4M3, E5M2, "e4m3", "e5m2")
+LADDER_MMA_FP8(E5M2, E4M3, "e5m2", "e4m3")
+LADDER_MMA_FP8(E5M2, E5M2, "e5m2", "e5m2")
+#undef LADDER_MMA_FP8
 
 // --- mbarrier, bulk copies and TMA, sm_90 ---------------------------------------------------------------------------
 LADDER_DEVICE void barrier_init(u32 barrier, u32 arrivals) {

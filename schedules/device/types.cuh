@@ -22,6 +22,30 @@ using i64 = long long;
 struct F16 {};
 struct BF16 {};
 struct F32 {};
+// And those of 8 bits, four to a u32, the first in the lowest byte.
+struct E4M3 {};
+struct E5M2 {};
+struct I8 {};
+
+// Bytes of an element, and what products of two elements are summed in.
+template <class Type>
+inline constexpr int kBytesOf = 2;
+template <>
+inline constexpr int kBytesOf<F32> = 4;
+template <>
+inline constexpr int kBytesOf<E4M3> = 1;
+template <>
+inline constexpr int kBytesOf<E5M2> = 1;
+template <>
+inline constexpr int kBytesOf<I8> = 1;
+template <class Compute>
+struct SumOf {
+  using Type = float;
+};
+template <>
+struct SumOf<I8> {
+  using Type = int;
+};
 
 // What a 16-byte load or store moves.
 struct alignas(16) Vec4 {
@@ -38,20 +62,23 @@ struct alignas(64) TensorMap {
   u64 opaque[16];
 };
 
-// Arguments of every matmul kernel: Y[m, N] = act(X[m, K] * W[N, K]^T + bias) * output_scale + residual. N, K and
-// which of these terms there are are compile-time constants. x is row-major, contiguous, 16-byte aligned; y and
-// residual likewise. 128 bytes; a kernel without tensor maps passes no more.
+// Arguments of every matmul kernel: Y[m, N] = act(s * X[m, K] * W[N, K]^T + bias) * output_scale + residual, where s is
+// what scales sums of 8-bit activations: scale[n], row_scale[m], sum_scale. N, K and which of these terms there are are
+// compile-time constants. x is row-major, contiguous, 16-byte aligned; y and residual likewise. 128 bytes; a kernel
+// without tensor maps passes no more.
 struct alignas(64) MatmulArguments {
   const void* x;
   const void* w;      // packed layout (quantised) or row-major N x K (dense)
-  const void* scale;  // [ceil(N/64)][K/g][64]
+  const void* scale;  // [ceil(N/64)][K/g][64]; of weights of 8 bits that are not packed [N]
   const void* zero;   // as scale; 4-bit zeros: 32 bytes per 64 rows, byte 8*tile + r holds rows r (low) and r + 8
-  const void* bias;   // [N] in the activation type, or null
+  const void* bias;   // [N] in the activation type (the output type where that has 8 bits), or null
   void* y;
-  void* workspace;       // starts with zeroed counters; a kernel leaves them zero. See LaunchSpec.
-  int m;                 // 1 .. LaunchSpec::max_m
-  float output_scale;    // of kernels that have one
-  const void* residual;  // [m, N] in the output type, or null; may be y
+  void* workspace;        // starts with zeroed counters; a kernel leaves them zero. See LaunchSpec.
+  int m;                  // 1 .. LaunchSpec::max_m
+  float output_scale;     // of kernels that have one
+  const void* residual;   // [m, N] in the output type, or null; may be y
+  const void* row_scale;  // [m] in fp32, or null
+  float sum_scale;        // of kernels that have one
 };
 
 // The same plus tensor maps, for kernels whose LaunchSpec asks for them.

@@ -1,8 +1,9 @@
 // Shared-memory descriptors of the warp group matrix instructions.
 //
-// Operands are K-major tiles of 64 columns (128 bytes a row) with the 128-byte swizzle that TMA writes: the 16-byte
-// chunk c of row r lies at r * 128 + ((c ^ (r & 7)) << 4). A tile starts at a multiple of 1,024 bytes; the swizzle is a
-// function of the address, so the next k16 step is the start address + 32 and the next 64 rows are + 8,192.
+// Operands are K-major tiles of 128 bytes a row (64 columns of 16 bits, 128 of 8) with the 128-byte swizzle that TMA
+// writes: the 16-byte chunk c of row r lies at r * 128 + ((c ^ (r & 7)) << 4). A tile starts at a multiple of 1,024
+// bytes; the swizzle is a function of the address, so the next step (k16, or k32 of 8 bits) is the start address + 32
+// and the next 64 rows are + 8,192.
 #pragma once
 #include "schedules/device/ptx.cuh"
 
@@ -25,6 +26,15 @@ LADDER_DEVICE void wgmma_settle(float (&acc)[kCount]) {
 #ifndef LADDER_EMULATOR
 #pragma unroll
   for (int i = 0; i < kCount; i++) asm volatile("" : "+f"(acc[i])::"memory");
+#else
+  static_cast<void>(acc);
+#endif
+}
+template <int kCount>
+LADDER_DEVICE void wgmma_settle(int (&acc)[kCount]) {
+#ifndef LADDER_EMULATOR
+#pragma unroll
+  for (int i = 0; i < kCount; i++) asm volatile("" : "+r"(acc[i])::"memory");
 #else
   static_cast<void>(acc);
 #endif

@@ -20,9 +20,12 @@ absl::string_view TypeName(DataType type) {
     case DataType::kF32:
       return "ladder::F32";
     case DataType::kE4M3:
-    case DataType::kE8M0:
+      return "ladder::E4M3";
     case DataType::kE5M2:
+      return "ladder::E5M2";
     case DataType::kI8:
+      return "ladder::I8";
+    case DataType::kE8M0:
     case DataType::kI32:
       break;  // of no kernel: packed as others (PackedScaleType), or refused
   }
@@ -84,6 +87,7 @@ std::string TableName(const ElementType& element, DataType compute) {
 // A type of schedules/device/decode.cuh.
 std::string WeightName(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
+  if (element.quantized() && Bytes(op.activation()) == 1) return std::string(TypeName(CodeType(element)));
   switch (element.kind) {
     case ElementKind::kSigned:
       if (element.bits == 4) return "ladder::Integer4<8>";
@@ -136,6 +140,45 @@ absl::Status CheckTable(const ElementType& element, DataType compute) {
 
 }  // namespace
 
+absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& target) {
+  const WeightType& weight = op.weight();
+  const ElementType& element = weight.element;
+  if (!element.quantized()) return absl::OkStatus();
+  const DataType activation = op.activation();
+  if (Bytes(activation) != 1) return absl::UnimplementedError("weights are quantised");
+  const bool integer = activation == DataType::kI8;
+  const bool fits = integer ? element.kind == ElementKind::kSigned && element.bits == 8
+                            : element.kind == ElementKind::kFloat && element.bits == 8;
+  if (!fits) {
+    return absl::UnimplementedError(
+        absl::StrCat("w: ", element.name, " weights with ", Name(activation),
+                     " activations are not served; nearest: ", integer ? "int8" : "fp8_e4m3, fp8_e5m2"));
+  }
+  if (!integer && target.capability() < 89) {
+    return absl::UnimplementedError(
+        absl::StrCat("a: fp8 products need sm_89 or later, not ", target.arch, "; nearest: fp16, bf16, int8"));
+  }
+  if (op.out() == DataType::kI32) {
+    return absl::UnimplementedError("out: int32 is not served yet; nearest: fp32, rounded once");
+  }
+  if (op.act() == ActivationFunction::kSwiglu) {
+    return absl::UnimplementedError("act: swiglu needs a packed weight; nearest: silu");
+  }
+  if (weight.zeros != ZeroMode::kNone) {
+    return absl::UnimplementedError("zeros: not served with 8-bit activations; nearest: none");
+  }
+  if (!weight.has_scale) return absl::OkStatus();
+  if (weight.group != op.k()) {
+    return absl::UnimplementedError(
+        absl::StrCat("group: groups of ", weight.group, " are not served with 8-bit activations; nearest: -1"));
+  }
+  if (weight.scale == DataType::kE8M0 || weight.scale == DataType::kE4M3) {
+    return absl::UnimplementedError(absl::StrCat(
+        "scale: ", Name(weight.scale), " scales are not served with 8-bit activations; nearest: fp16, bf16, fp32"));
+  }
+  return absl::OkStatus();
+}
+
 std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
   const WeightType& weight = op.weight();
   const bool scaled = weight.has_scale;
@@ -144,6 +187,7 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
                         "  using Compute = %s;\n  using Output = %s;\n  using Weight = %s;\n  using Scale = %s;\n",
                         TypeName(op.compute()), TypeName(op.out()), WeightName(op),
                         TypeName(scaled ? PackedScaleType(weight.scale) : op.compute()));
+  absl::StrAppendFormat(&text, "  using Bias = %s;\n", TypeName(op.bias_type()));
   absl::StrAppendFormat(&text, "  static constexpr ladder::Zeros kZeros = ladder::Zeros::%s;\n",
                         ZerosName(scaled ? weight.zeros : ZeroMode::kNone));
   absl::StrAppendFormat(&text, "  static constexpr int kN = %d, kK = %d, kGroup = %d;\n", op.n(), op.k(),
@@ -151,6 +195,10 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
   absl::StrAppendFormat(&text, "  static constexpr ladder::Act kAct = ladder::Act::%s;\n", ActName(op.act()));
   absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s, kOutputScale = %s, kResidual = %s;\n",
                         BoolName(op.bias()), BoolName(op.scales_output()), BoolName(op.residual()));
+  // Scales per channel are the epilogue's where activations have 8 bits, and the decoder's elsewhere.
+  absl::StrAppendFormat(&text, "  static constexpr bool kChannelScale = %s, kRowScale = %s, kSumScale = %s;\n",
+                        BoolName(scaled && Bytes(op.activation()) == 1),
+                        BoolName(op.activation_scale() == ActivationScale::kRow), BoolName(op.scales_sums()));
   if (!shape.parameters.empty()) {
     text += "  static constexpr int ";
     for (size_t i = 0; i < shape.parameters.size(); i++) {
@@ -175,6 +223,7 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
 
 absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer) {
   const ElementType& element = op.weight().element;
+  if (Bytes(op.activation()) == 1) return absl::OkStatus();  // refused by SupportsQuantizedWeight, whatever the width
   if (!element.quantized() || element.bits == 4 || (any_integer && (element.bits < 4 || !element.tabular())))
     return absl::OkStatus();
   return absl::UnimplementedError(absl::StrCat("w: ", element.name, " has ", element.bits, " bits and ",

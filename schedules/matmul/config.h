@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "core/operator/operator.h"
 #include "core/schedule/candidate.h"
+#include "core/target/target.h"
 
 namespace ladder {
 
@@ -32,10 +33,13 @@ struct KernelShape {
 //   Compute, Output    ladder::F16, BF16, F32
 //   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Integer<bits, offset>, Signs (int1),
 //   Table4<...>,
-//                      Table<bits, ...> (tables, small floats); F16 or BF16 for plain weights
+//                      Table<bits, ...> (tables, small floats); F16, BF16, E4M3, E5M2 or I8 for those that are
+//                      multiplied as they are
+//   Bias               the bias's type
 //   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
 //   kN, kK, kGroup     int; kGroup == kK for one scale per channel
-//   kBias              bool; the bias is of type Compute
+//   kBias              bool
+//   kChannelScale, kRowScale, kSumScale   bool: what the epilogue multiplies sums by
 //   kAct               ladder::Act
 //   kOutputScale, kResidual   bool; the residual is of type Output
 // and the parameters. REQUIRES: the operator's element is plain or SupportsWidth.
@@ -51,6 +55,10 @@ absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer);
 // elements, whose values the compute type can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K,
 // zeros for unsigned elements only. Unimplemented naming the field and the nearest that is served otherwise.
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
+
+// Ok if the weight is multiplied as it is, both operands of 16 bits or both of 8, by a device of this target's
+// architecture. Unimplemented naming the field and the nearest that is served otherwise.
+absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& target);
 
 // InvalidArgument unless the candidate is of this schedule and has exactly these parameters in this order (it may come
 // from another machine's records).

@@ -15,7 +15,7 @@
 namespace ladder {
 namespace {
 
-constexpr int kBlock = 64;  // columns of K in a stage
+constexpr int64_t kBlockBytes = 128;  // of a row in a stage
 constexpr size_t kMostCandidates = 60;
 constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;  // of a grid
 
@@ -34,19 +34,22 @@ struct Parameters {
   int token_tiles() const { return tokens / token_warps / 8; }
   int64_t TilesOfN(const NormalizedOperator& op) const { return (op.n() + rows - 1) / rows; }
   int64_t TilesOfM(int64_t m) const { return (m + tokens - 1) / tokens; }
-  int64_t StageBytes() const { return int64_t{rows + tokens} * kBlock * 2; }
+  int64_t StageBytes() const { return (rows + tokens) * kBlockBytes; }
   // The ring, or the turned output tile in its place.
   int64_t SharedBytes(const NormalizedOperator& op) const {
     return std::max(stages * StageBytes(), tokens * (rows * Bytes(op.out()) + 16));
   }
-  // Accumulators, two sets of fragments, addresses.
-  int Registers() const { return 4 * row_tiles() * token_tiles() + 2 * (4 * row_tiles() + 2 * token_tiles()) + 56; }
+  // Accumulators (of fp8 also those of a stage), two sets of fragments, addresses.
+  int Registers(const NormalizedOperator& op) const {
+    const int sets = Bytes(op.compute()) == 1 && op.compute() != DataType::kI8 ? 2 : 1;
+    return sets * 4 * row_tiles() * token_tiles() + 2 * (4 * row_tiles() + 2 * token_tiles()) + 56;
+  }
   BlockResources Resources(const NormalizedOperator& op) const {
-    return {.threads = threads(), .registers = std::min(Registers(), 255), .shared_bytes = SharedBytes(op)};
+    return {.threads = threads(), .registers = std::min(Registers(op), 255), .shared_bytes = SharedBytes(op)};
   }
 };
 
-int64_t KBlocks(const NormalizedOperator& op) { return (op.k() + kBlock - 1) / kBlock; }
+int64_t KBlocks(const NormalizedOperator& op) { return (op.k() * Bytes(op.compute()) + kBlockBytes - 1) / kBlockBytes; }
 
 Candidate ToCandidate(const Parameters& p) {
   return {.schedule = "dense",
@@ -76,7 +79,7 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
   if (p.threads() > 512) return bad("more than 512 threads");
   if (KBlocks(op) < p.splits) return bad("fewer k blocks than splits");
   if (p.splits > 1 && p.TilesOfN(op) > kCounterBytes / 4) return bad("N needs more counters than there are");
-  if (p.Registers() > 255) return bad("needs more than 255 registers");
+  if (p.Registers(op) > 255) return bad("needs more than 255 registers");
   if (BlocksPerMultiprocessor(target.limits, p.Resources(op)) < 1) return bad("does not fit a multiprocessor");
   return absl::OkStatus();
 }
@@ -87,10 +90,10 @@ class DenseSchedule final : public Schedule {
   int revision() const override { return 1; }
 
   absl::Status Supports(const NormalizedOperator& op, int64_t /*m*/, const Target& target) const override {
-    if (op.weight().element.quantized()) return absl::UnimplementedError("weights are quantised");
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError(absl::StrCat("asynchronous copies need sm_80 or later, not ", target.arch));
     }
+    if (absl::Status status = SupportsDenseWeight(op, target); !status.ok()) return status;
     return absl::OkStatus();
   }
 
@@ -170,14 +173,15 @@ class DenseSchedule final : public Schedule {
     const double share = target.has_wgmma() ? 0.62 : 0.95;
     const double tiles_rows = static_cast<double>(p.TilesOfN(op)) * p.rows;
     const double tiles_tokens = static_cast<double>(p.TilesOfM(m)) * p.tokens;
-    const double tensor = TensorUs(limits, 2 * tiles_rows * tiles_tokens * static_cast<double>(op.k())) / share;
+    const double bytes = static_cast<double>(Bytes(op.compute()));
+    const double tensor = TensorUs(limits, bytes * tiles_rows * tiles_tokens * static_cast<double>(op.k())) / share;
     // Fragments through shared memory: a warp reads its rows and its tokens for every step.
     const double steps = static_cast<double>(KBlocks(op)) * 4 * static_cast<double>(p.TilesOfM(m) * p.TilesOfN(op));
     const double wavefronts = steps * p.row_warps * p.token_warps * (4.0 * p.row_tiles() + 2.0 * p.token_tiles()) +
                               steps * (p.rows + p.tokens) * 32 / 128;
     const double cache = CacheUs(
         limits, (tiles_rows * static_cast<double>(p.TilesOfM(m)) + tiles_tokens * static_cast<double>(p.TilesOfN(op))) *
-                    static_cast<double>(op.k()) * 2);
+                    static_cast<double>(op.k()) * bytes);
     const double compute = std::max({tensor, SharedUs(limits, wavefronts), cache}) + 0.2 * SharedUs(limits, wavefronts);
     const double in_flight = static_cast<double>(p.stages - 1) * static_cast<double>(p.StageBytes()) *
                              std::min<double>(blocks, static_cast<double>(items) / limits.multiprocessors);

@@ -1,18 +1,24 @@
-// fp16/bf16 weights as they are (row-major N x K), by mma.sync on sm_80 and up: D^T = W X^T, both operands through a
+// Weights of the activations' width (16 or 8 bits) as they are (row-major N x K), by mma.sync on sm_80 and up (fp8:
+// sm_89): D^T = W X^T, both operands through a
 // cp.async ring.
 //
 // Threads: kRowWarps x kTokenWarps warps over a block tile of kRows rows of W by kTokens tokens, warp w at
 // (w % kRowWarps, w / kRowWarps). One block per work item (output tile and split of K); a band of kRaster token tiles
 // is walked row tile by row tile, so that what runs together reads few rows of X and of W.
 //
-// Stages: kStages of 64 columns each, W rows then X rows, a row in 128 bytes; its 16-byte chunk c lies at c ^ (row %
-// 8), so that the eight rows of an ldmatrix meet in no bank. Rows beyond N or M and columns beyond K are zeros. Copies
-// are 16 bytes where K is a multiple of 8, 4 bytes where it is even, and plain loads of 2 bytes otherwise.
+// Stages: kStages of 128 bytes of a row each (64 columns of 16 bits, 128 of 8), W rows then X rows, a row in 128 bytes;
+// its 16-byte chunk c lies at c ^ (row % 8), so that the eight rows of an ldmatrix meet in no bank. Rows beyond N or M
+// and columns beyond K are zeros. Copies are 16 or 4 bytes where rows are multiples of that, and plain loads of an
+// element otherwise.
+//
+// Sums of int8 are int32 and exact; the tensor cores may add up fp8 with 14 bits only, so a stage's 128 columns make a
+// sum of their own, added to the fp32 sum of the stages before.
 //
 // Fragments of step s + 1 are read while step s multiplies. The tile is turned in shared memory at the end (over the
 // ring), so that stores are 16 bytes along a row of y; with split-K the last block of a tile adds the partial sums in
 // order.
 #pragma once
+#include "schedules/device/scales.cuh"
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
 
@@ -26,7 +32,11 @@ struct DensePlan {
   static constexpr int kWarpTokens = Config::kTokens / Config::kTokenWarps;
   static constexpr int kRowTiles = kWarpRows / 16;
   static constexpr int kTokenTiles = kWarpTokens / 8;
-  static constexpr int kKBlocks = (Config::kK + 63) / 64;
+  using Compute = typename Config::Compute;
+  static constexpr int kElementBytes = kBytesOf<Compute>;
+  static constexpr i64 kRowBytes = static_cast<i64>(Config::kK) * kElementBytes;
+  static constexpr int kKBlocks = static_cast<int>((kRowBytes + 127) / 128);
+  static constexpr bool kPromotes = kElementBytes == 1 && !SameType<Compute, I8>::value;
   static constexpr u32 kTilesN = (Config::kN + Config::kRows - 1) / Config::kRows;
   static constexpr u32 kWBytes = Config::kRows * 128;
   static constexpr u32 kStageBytes = kWBytes + Config::kTokens * 128;
@@ -42,7 +52,7 @@ struct DensePlan {
 struct DenseItem {
   u32 tile;
   int split, first_token, first_row;
-  int k_begin, k_end;  // blocks of 64
+  int k_begin, k_end;  // blocks of 128 bytes
 };
 
 template <class Config>
@@ -63,35 +73,37 @@ LADDER_DEVICE DenseItem dense_item(u32 index, int m) {
   return item;
 }
 
-// Brings kRowsCopied rows of 64 columns from `source` (row-major, Config::kK columns) to `shared`. Rows from `rows` on
+// Brings 128 bytes of each of kRowsCopied rows from `source` (row-major, K columns) to `shared`. Rows from `rows` on
 // and columns beyond K become zeros.
 template <class Config, int kRowsCopied>
 LADDER_DEVICE void dense_copy_rows(u32 shared, const void* source, i64 first_row, int rows, int block) {
-  constexpr u32 kThreads = DensePlan<Config>::kThreads;
-  // Elements a copy moves: the widest that every row's start is aligned to.
-  constexpr int kElements = Config::kK % 8 == 0 ? 8 : Config::kK % 2 == 0 ? 2 : 1;
-  constexpr u32 kPerRow = 64 / kElements;
+  using Plan = DensePlan<Config>;
+  // Bytes a copy moves: the most that every row's start is aligned to.
+  constexpr int kUnit = Plan::kRowBytes % 16 == 0 ? 16 : Plan::kRowBytes % 4 == 0 ? 4 : Plan::kElementBytes;
+  constexpr u32 kPerRow = 128 / kUnit;
   constexpr u32 kCopies = kRowsCopied * kPerRow;
-#pragma unroll(kElements == 8 ? 8 : 4)
-  for (u32 i = thread_id(); i < kCopies; i += kThreads) {
+#pragma unroll(kUnit == 16 ? 8 : 4)
+  for (u32 i = thread_id(); i < kCopies; i += Plan::kThreads) {
     const u32 row = i / kPerRow;
-    const u32 column = i % kPerRow * kElements;
-    const int k = block * 64 + static_cast<int>(column);
-    const bool inside = static_cast<int>(row) < rows && k < Config::kK;
-    const u16* const from =
-        static_cast<const u16*>(source) + (inside ? (first_row + static_cast<i64>(row)) * Config::kK + k : 0);
-    const u32 to = shared + row * 128 + (((column / 8) ^ (row & 7)) << 4) + column % 8 * 2;
-    if constexpr (kElements == 8) {
+    const u32 byte = i % kPerRow * kUnit;
+    const i64 at = static_cast<i64>(block) * 128 + byte;
+    const bool inside = static_cast<int>(row) < rows && at < Plan::kRowBytes;
+    const u8* const from =
+        static_cast<const u8*>(source) + (inside ? (first_row + static_cast<i64>(row)) * Plan::kRowBytes + at : 0);
+    const u32 to = shared + row * 128 + (((byte / 16) ^ (row & 7)) << 4) + byte % 16;
+    if constexpr (kUnit == 16) {
       copy_async_16(to, from, inside ? 16 : 0);
-    } else if constexpr (kElements == 2) {
+    } else if constexpr (kUnit == 4) {
       copy_async_4(to, from, inside ? 4 : 0);
-    } else {
+    } else if constexpr (kUnit == 2) {
       store_shared_u16(to, inside ? load_global_u16(from) : 0);
+    } else {
+      store_shared_u8(to, inside ? load_global_u8(from) : 0);
     }
   }
 }
 
-// Fragments of one k16 step of a warp.
+// Fragments of one step of a warp: k16, or k32 of 8 bits.
 template <class Config>
 struct DenseFragments {
   u32 w[DensePlan<Config>::kRowTiles][4];
@@ -124,6 +136,46 @@ LADDER_DEVICE void dense_load_step(u32 stage, u32 warp_row, u32 warp_token, int 
     load_matrix_x2(f.x[Plan::kTokenTiles - 1], x + token * 128 + (((2 * step + ((lane >> 3) & 1)) ^ (token & 7)) << 4));
   }
 }
+
+template <class Config>
+LADDER_DEVICE void dense_mma(typename SumOf<typename Config::Compute>::Type (&c)[4], const u32 (&w)[4], u32 x0,
+                             u32 x1) {
+  if constexpr (kBytesOf<typename Config::Compute> == 1) {
+    mma_16832(typename Config::Weight{}, typename Config::Compute{}, c, w, x0, x1);
+  } else {
+    mma_16816(typename Config::Compute{}, c, w, x0, x1);
+  }
+}
+
+// A warp's sums, fragment by fragment.
+template <class Config, class Sum>
+struct DenseSums {
+  Sum at[DensePlan<Config>::kRowTiles][DensePlan<Config>::kTokenTiles][4];
+
+  LADDER_DEVICE void clear() {
+    for_each([](Sum& sum, int, int, int) { sum = 0; });
+  }
+  LADDER_DEVICE void add(const DenseSums& other) {
+    for_each([&](Sum& sum, int i, int j, int e) { sum += other.at[i][j][e]; });
+  }
+  template <class Other>
+  LADDER_DEVICE void assign(const Other& other) {
+    for_each([&](Sum& sum, int i, int j, int e) { sum = static_cast<Sum>(other.at[i][j][e]); });
+  }
+
+ private:
+  template <class Apply>
+  LADDER_DEVICE void for_each(const Apply& apply) {
+#pragma unroll
+    for (int i = 0; i < DensePlan<Config>::kRowTiles; i++) {
+#pragma unroll
+      for (int j = 0; j < DensePlan<Config>::kTokenTiles; j++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) apply(at[i][j][e], i, j, e);
+      }
+    }
+  }
+};
 
 // Partial sums in the workspace: [tile][split][fragment][thread][4].
 template <class Config>
@@ -209,15 +261,8 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
     copy_async_commit();
   }
 
-  float acc[Plan::kRowTiles][Plan::kTokenTiles][4];
-#pragma unroll
-  for (int i = 0; i < Plan::kRowTiles; i++) {
-#pragma unroll
-    for (int j = 0; j < Plan::kTokenTiles; j++) {
-#pragma unroll
-      for (int e = 0; e < 4; e++) acc[i][j][e] = 0.0f;
-    }
-  }
+  DenseSums<Config, typename SumOf<Compute>::Type> sums;
+  sums.clear();
   DenseFragments<Config> fragments[2];
   u32 slot = 0;
   u32 next_slot = Config::kStages - 1;
@@ -232,6 +277,16 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
     }
     copy_async_commit();
     const u32 stage = shared + slot * Plan::kStageBytes;
+    [[maybe_unused]] DenseSums<Config, typename SumOf<Compute>::Type> part;
+    if constexpr (Plan::kPromotes) part.clear();
+    auto& into = [&]() -> auto& {
+      if constexpr (Plan::kPromotes) {
+        return part;
+      } else {
+        return sums;
+      }
+    }
+    ();
     dense_load_step<Config>(stage, warp_row, warp_token, 0, fragments[0]);
 #pragma unroll
     for (int step = 0; step < 4; step++) {
@@ -240,13 +295,17 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
 #pragma unroll
       for (int i = 0; i < Plan::kRowTiles; i++) {
 #pragma unroll
-        for (int j = 0; j < Plan::kTokenTiles; j++) mma_16816(Compute{}, acc[i][j], f.w[i], f.x[j][0], f.x[j][1]);
+        for (int j = 0; j < Plan::kTokenTiles; j++) dense_mma<Config>(into.at[i][j], f.w[i], f.x[j][0], f.x[j][1]);
       }
     }
+    if constexpr (Plan::kPromotes) sums.add(part);
     slot = slot + 1 == Config::kStages ? 0 : slot + 1;
     next_slot = next_slot + 1 == Config::kStages ? 0 : next_slot + 1;
   }
   copy_async_wait<0>();
+  DenseSums<Config, float> total;
+  total.assign(sums);
+  auto& acc = total.at;
 
   if constexpr (Config::kSplits > 1) {
     u8* const mine = dense_parts<Config>(arguments, item, item.split);

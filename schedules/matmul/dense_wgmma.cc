@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/layout/packed_layout.h"
 #include "core/schedule/cost_model.h"
 #include "schedules/matmul/config.h"
 #include "schedules/matmul/warp_group.h"
@@ -15,10 +17,13 @@
 namespace ladder {
 namespace {
 
-constexpr int kBlock = 64;  // columns of K in a stage
+constexpr int kBlock = 64;  // 16-bit values of a row in a stage: columns, or pairs of columns of 8 bits
 constexpr size_t kMostCandidates = 60;
 
-int64_t KBlocks(const NormalizedOperator& op) { return (op.k() + kBlock - 1) / kBlock; }
+int64_t RowBytes(const NormalizedOperator& op) { return op.k() * Bytes(op.compute()); }
+int64_t KBlocks(const NormalizedOperator& op) { return (RowBytes(op) + 2 * kBlock - 1) / (2 * kBlock); }
+
+bool IsFp8(const NormalizedOperator& op) { return Bytes(op.compute()) == 1 && op.compute() != DataType::kI8; }
 
 // Both operands and two barriers; DenseWgmmaPlan in dense_wgmma.cuh adds up the same.
 int64_t StageBytes(const WarpGroupShape& shape) { return (shape.tokens + shape.rows()) * kBlock * 2 + 16; }
@@ -27,10 +32,11 @@ int64_t OtherBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
   return StagingBytes(shape, op.out()) + 1024;
 }
 
-bool Fits(const WarpGroupShape& shape, const DeviceLimits& limits) {
+bool Fits(const NormalizedOperator& op, const WarpGroupShape& shape, const DeviceLimits& limits) {
   const RegisterBudget budget = BudgetFor(shape, limits);
+  const int sets = IsFp8(op) ? 2 : 1;  // of accumulators: also those of a stage
   // The assembler wants one instruction's operands within the registers of the launch.
-  return shape.row_tiles * shape.tokens / 2 + kOtherRegisters <= budget.usable() &&
+  return sets * shape.row_tiles * shape.tokens / 2 + kOtherRegisters <= budget.usable() &&
          shape.tokens / 2 + 32 <= budget.launch;
 }
 
@@ -42,7 +48,8 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
   };
   if (shape.rows() > 256) return bad("one TMA box holds at most 256 rows");
   if (KBlocks(op) < shape.splits) return bad("fewer k blocks than splits");
-  if (!Fits(shape, target.limits)) return bad("needs more registers than the launch allots");
+  if (!WgmmaTakes(op.compute(), shape.tokens)) return bad("the instruction has no such size");
+  if (!Fits(op, shape, target.limits)) return bad("needs more registers than the launch allots");
   if (FitStages(shape, target.limits, StageBytes(shape), OtherBytes(op, shape), shape.stages, shape.stages) == 0) {
     return bad("needs more shared memory than a block has");
   }
@@ -64,16 +71,21 @@ class DenseWgmmaSchedule final : public Schedule {
     if (!target.has_wgmma()) {
       return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
     }
-    if (op.weight().element.quantized()) return absl::UnimplementedError("weights are quantised");
-    if (op.k() % 8 != 0) {
-      return absl::UnimplementedError("TMA needs rows that are multiples of 16 bytes: K % 8 == 0");
+    if (absl::Status status = SupportsDenseWeight(op, target); !status.ok()) return status;
+    if (RowBytes(op) % 16 != 0) {
+      return absl::UnimplementedError(
+          absl::StrCat("TMA needs rows that are multiples of 16 bytes: K % ", 16 / Bytes(op.compute()), " == 0"));
     }
     return absl::OkStatus();
   }
 
   std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const override {
     std::vector<Candidate> candidates;
+    std::set<int> tiles_of_tokens;
     for (const int tokens : TokenTiles(m, 256)) {
+      tiles_of_tokens.insert(WgmmaTakes(op.compute(), tokens) ? tokens : (tokens + 15) / 16 * 16);
+    }
+    for (const int tokens : tiles_of_tokens) {
       for (const auto& [groups, row_tiles, blocks] : std::vector<std::array<int, 3>>{
                {2, 1, 1}, {2, 2, 1}, {3, 1, 1}, {4, 1, 1}, {1, 1, 1}, {1, 2, 1}, {1, 1, 2}, {2, 1, 2}}) {
         WarpGroupShape shape{.tokens = tokens, .groups = groups, .row_tiles = row_tiles, .blocks = blocks};
@@ -123,7 +135,7 @@ class DenseWgmmaSchedule final : public Schedule {
     text.parameters = ShapeConfig(shape, target.limits);
     kernel.source.text = KernelText(op, text);
     kernel.source.extra_headers[kWgmmaInstructionHeader] =
-        WgmmaInstructionHeader(WgmmaSource::kShared, op.compute(), shape.tokens);
+        WgmmaInstructionHeader(WgmmaSource::kShared, CodeType(op.weight().element), op.compute(), shape.tokens);
     return kernel;
   }
 
@@ -139,10 +151,14 @@ class DenseWgmmaSchedule final : public Schedule {
     // memory a product also reads its 64 rows of W for every step, which short token tiles do not hide.
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * std::max(shape.tokens, 64) * kBlock * 2 / flops_per_cycle * shape.blocks;
-    const double chain = 200.0;
+    // A stage's sums of fp8 are waited for and added before the next: other groups fill the gap, if there are any.
+    const double alone = IsFp8(op) ? 150.0 / (shape.groups * shape.blocks) : 0;
+    const double promote =
+        IsFp8(op) ? tiles * shape.blocks * shape.tokens / 2 : 0;  // 4 warps, one addition a clock each
+    const double chain = IsFp8(op) ? 350.0 : 200.0;
     const double cache_rate = 2.5 * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock;
     const double cache = static_cast<double>(StageBytes(shape)) * shape.blocks / cache_rate;
-    const double stage = std::max({tensor, chain, cache}) + 0.1 * std::min(tensor, cache);
+    const double stage = std::max({tensor + alone + 0.25 * promote, chain, cache}) + 0.1 * std::min(tensor, cache);
 
     const int64_t places = int64_t{limits.multiprocessors} * shape.blocks;
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;

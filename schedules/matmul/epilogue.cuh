@@ -1,5 +1,5 @@
-// What every schedule does with a finished fp32 sum: bias, activation function, output scale, residual, conversion to
-// the output type, store. core/tuning/error_bound.cc counts every rounding made here.
+// What every schedule does with a finished fp32 sum: scales of 8-bit operands, bias, activation function, output scale,
+// residual, conversion to the output type, store. core/tuning/error_bound.cc counts every rounding made here.
 #pragma once
 #include "schedules/device/decode.cuh"
 
@@ -84,6 +84,15 @@ LADDER_DEVICE constexpr int columns_of(int rows) {
 template <class Config>
 inline constexpr int kColumns = kGated<Config> ? Config::kN / 2 : Config::kN;
 
+// Element `index` of a plane that is constant for the whole kernel, in fp32.
+template <class Type>
+LADDER_DEVICE float load_constant(Type, const void* plane, i64 index) {
+  return to_float(Type{}, load_constant_u16(static_cast<const u16*>(plane) + index));
+}
+LADDER_DEVICE float load_constant(F32, const void* plane, i64 index) {
+  return load_constant_f32(static_cast<const float*>(plane) + index);
+}
+
 // bias[n] in fp32, 0 without a bias or beyond N (rows that pad N to 64). n is a row of the packed weight; the bias is
 // in natural order.
 template <class Config>
@@ -91,7 +100,7 @@ LADDER_DEVICE float load_bias(const void* bias, int n) {
   if constexpr (Config::kBias) {
     if (n < Config::kN) {
       const int natural = kGated<Config> ? n % 16 / 8 * (Config::kN / 2) + n / 16 * 8 + n % 8 : n;
-      return to_float(typename Config::Compute{}, load_constant_u16(static_cast<const u16*>(bias) + natural));
+      return load_constant(typename Config::Bias{}, bias, natural);
     }
   }
   return 0.0f;
@@ -121,13 +130,42 @@ LADDER_DEVICE float finish_sum(const MatmulArguments& p, float sum, float up, fl
   }
 }
 
+// Sums of 8-bit operands times what scales them: of row `row` and of the row 8 further, for tokens `token` and `token`
+// +
+// 1. What lies beyond M and N, and is never stored, keeps a factor of 1. Constant planes are loaded here and not once
+// for a row, so that no schedule carries them: the compiler hoists the loads.
+template <class Config>
+LADDER_DEVICE void scale_sums(const MatmulArguments& p, const float (&sums)[4], int token, int row,
+                              float (&scaled)[4]) {
+  float of_row[2] = {1.0f, 1.0f}, of_token[2] = {1.0f, 1.0f};
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    if constexpr (Config::kChannelScale) {
+      if (row + 8 * i < Config::kN) of_row[i] = load_constant(typename Config::Scale{}, p.scale, row + 8 * i);
+    }
+    if constexpr (Config::kRowScale) {
+      if (token + i < p.m) of_token[i] = load_global_f32(static_cast<const float*>(p.row_scale) + token + i);
+    }
+    if constexpr (Config::kSumScale) of_token[i] *= p.sum_scale;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; i++) scaled[i] = sums[i] * of_row[i >> 1] * of_token[i & 1];
+}
+
 // Finishes what a lane holds of a 16 x 8 fragment whose first row is `first_row`, a multiple of 16: sums[e] of its row
 // r = lane / 4 and sums[2 + e] of row r + 8, for tokens `token` + e. Calls put(e, column, value), `column` counted from
 // the first that first_row makes.
 template <class Config, class Put>
-LADDER_DEVICE void finish_fragment(const MatmulArguments& p, const float (&sums)[4], float bias0, float bias1,
-                                   int token, int first_row, const Put& put) {
+LADDER_DEVICE void finish_fragment(const MatmulArguments& p, const float (&raw)[4], float bias0, float bias1, int token,
+                                   int first_row, const Put& put) {
   const int row = static_cast<int>(lane_id()) / 4;
+  float sums[4];
+  if constexpr (Config::kChannelScale || Config::kRowScale || Config::kSumScale) {
+    scale_sums<Config>(p, raw, token, first_row + row, sums);
+  } else {
+#pragma unroll
+    for (int i = 0; i < 4; i++) sums[i] = raw[i];
+  }
   const int column = columns_of<Config>(first_row) + row;
 #pragma unroll
   for (int e = 0; e < 2; e++) {

@@ -178,7 +178,7 @@ class WgmmaSchedule final : public Schedule {
     text.parameters.emplace_back("kPairTable", p.pair_table ? 1 : 0);
     kernel.source.text = KernelText(op, text);
     kernel.source.extra_headers[kWgmmaInstructionHeader] =
-        WgmmaInstructionHeader(WgmmaSource::kRegisters, op.compute(), p.shape.tokens);
+        WgmmaInstructionHeader(WgmmaSource::kRegisters, op.compute(), op.compute(), p.shape.tokens);
     return kernel;
   }
 

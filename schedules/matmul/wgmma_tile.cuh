@@ -24,13 +24,13 @@ struct RingPosition {
   }
 };
 
-// One work item: an output tile and a range of k blocks of 64.
+// One work item: an output tile and a range of k blocks: 128 bytes of a row of X, 64 columns or 128 of 8 bits.
 struct WorkItem {
   u32 tile;  // index of the output tile, in walking order
   int first_token;
   int first_row;  // of W, for the whole thread block
   int split;
-  int k_begin, k_end;  // in blocks of 64 columns
+  int k_begin, k_end;  // in k blocks
 };
 
 // The work items of this block, of a persistent grid: the splits of a tile follow each other (they run together and
@@ -42,7 +42,7 @@ template <class Config, int kBlockStep = 1>
 struct TileWalk {
   static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
   static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
-  static constexpr int kKBlocks = (Config::kK + 63) / 64;
+  static constexpr int kKBlocks = (Config::kK * kBytesOf<typename Config::Compute> + 127) / 128;
 
   u32 tiles_m, items;
   u32 index = block_id();

@@ -7,7 +7,7 @@
 namespace ladder::support {
 
 inline constexpr int kSupportThreads = 256;
-inline constexpr int kScaleE4M3 = 4, kScaleE8M0 = 5;  // DataType
+inline constexpr int kScaleF32 = 3, kScaleE4M3 = 4, kScaleE8M0 = 5;  // DataType
 
 // ladder_pack reads the natural form and writes the packed one; ladder_unpack the other way round. 96 bytes.
 // Natural form: codes row-major, `bits` each, little-endian within bytes, rows byte-aligned; scales and zeros row-major
@@ -22,12 +22,13 @@ struct PackArguments {
   i64 n;
   i64 k;
   i64 groups;         // K / group; 0: no scales
-  int placement;      // CodePlacement: 0: 16-bit weights, copied; 1: integers; 2: tables
-  int bits;           // 1 to 8 (16 with placement 0)
+  int placement;      // CodePlacement: 0: not packed, copied with scales of the type they have; 1: integers; 2: tables
+  int bits;           // 1 to 8 (16 or 8 with placement 0)
   int offset_binary;  // 1: two's complement codes, packed as code + 2^(bits - 1)
   int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (`bits` each)
   int gated;          // 1: gate rows [0, n/2) and up rows [n/2, n), interleaved by 8; n is a multiple of 16
-  int scale_type;     // natural scales: 0 as packed; DataType 4 (e4m3, packed as fp16) or 5 (e8m0, packed as bf16)
+  int scale_type;  // natural scales: 0 as packed, 16 bits; DataType 3 fp32, copied; DataType 4 (e4m3, packed as fp16)
+                   // or 5 (e8m0, packed as bf16)
 };
 
 // ladder_random fills a matrix. 48 bytes.
@@ -39,6 +40,10 @@ enum RandomKind : int {
   kRandomBytes = 5,  // all 256
   kRandomE4M3 = 6,   // finite fp8 values of magnitude below 2
   kRandomE8M0 = 7,   // 2^-8 to 2^-1
+  // Integers of magnitude at most 8 (core/reference/operand_draw.h).
+  kRandomSmallI8 = 8,
+  kRandomSmallE4M3 = 9,
+  kRandomSmallE5M2 = 10,
 };
 struct RandomArguments {
   void* out;
@@ -51,32 +56,35 @@ struct RandomArguments {
   int bits;  // of kRandomCodes
 };
 
-// ladder_reference: act(product + bias) * output_scale + residual from the natural form, rounded once to fp32 (fp32
-// sums of 16 products, added in fp64; what follows in fp64), and the magnitude that the error bound multiplies
-// (core/tuning/error_bound.h), both [m][columns] without gaps. 1,160 bytes.
+// ladder_reference: act(product * row_scale * sum_scale + bias) * output_scale + residual from the natural form,
+// rounded once to fp32 (fp32 sums of 16 products, added in fp64; what follows in fp64), and the magnitude that the
+// error bound multiplies (core/tuning/error_bound.h), both [m][columns] without gaps. 1,176 bytes.
 struct ReferenceArguments {
   const void* x;      // [m][k]
-  const void* codes;  // as in PackArguments, or 16-bit weights
+  const void* codes;  // as in PackArguments, or weights that are multiplied as they are
   const void* scales;
   const void* zeros;
-  const void* bias;  // [n] in the activation type and natural order, or null
+  const void* bias;  // [n] in natural order, or null
   float* reference;
   float* magnitude;
   i64 m;
   i64 n;
   i64 k;
-  i64 group;             // consecutive k per scale; 0: no scales
-  float table[256];      // value of each code, two's complement codes included
-  int activation;        // DataType: 1 fp16, 2 bf16
-  int scale;             // DataType of scales (1, 2, 4, 5) and of zeros that aren't quantized (1, 2)
-  int plain;             // 0: codes through the table; else the DataType of 16-bit weights
-  int zero_mode;         // as in PackArguments
-  int act;               // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu
-  int out;               // DataType of the residual
-  const void* residual;  // [m][columns], or null
-  float output_scale;    // 1 without one
-  float product_error;   // ErrorBound::absolute of the widest path, for the second-order term of swiglu
-  int bits;              // of a code
+  i64 group;               // consecutive k per scale; 0: no scales
+  float table[256];        // value of each code, two's complement codes included
+  int activation;          // DataType: 1 fp16, 2 bf16, 4 e4m3, 6 e5m2, 7 int8
+  int scale;               // DataType of scales (1, 2, 3, 4, 5) and of zeros that aren't quantized (1, 2)
+  int plain;               // 0: codes through the table; else the DataType of weights that are not packed
+  int zero_mode;           // as in PackArguments
+  int act;                 // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu
+  int out;                 // DataType of the residual
+  const void* residual;    // [m][columns], or null
+  float output_scale;      // 1 without one
+  float product_error;     // ErrorBound::absolute of the widest path, for the second-order term of swiglu
+  const float* row_scale;  // [m], or null
+  float sum_scale;         // 1 without one
+  int bias_type;           // DataType
+  int bits;                // of a code
   int unused;
 };
 

@@ -60,9 +60,10 @@ LADDER_DEVICE void find_code(const PackArguments& p, int lane, int cell, int cod
   column = 16 * step + 2 * (lane % 4) + 8 * (pair >> 1) + element;
 }
 
-LADDER_DEVICE void copy_16bit(void* to, const void* from, i64 count) {
+// What is not packed: codes and scales as they are.
+LADDER_DEVICE void copy_bytes(void* to, const void* from, i64 bytes) {
 #pragma unroll 1
-  for (i64 i = first_item(); i < count; i += item_stride()) static_cast<u16*>(to)[i] = static_cast<const u16*>(from)[i];
+  for (i64 i = first_item(); i < bytes; i += item_stride()) static_cast<u8*>(to)[i] = static_cast<const u8*>(from)[i];
 }
 
 // One thread writes one word.
@@ -240,10 +241,11 @@ LADDER_DEVICE void unpack_zero_codes(const PackArguments& p, void* natural, cons
 LADDER_KERNEL void __launch_bounds__(256) ladder_pack(const ladder::support::PackArguments p) {
   using namespace ladder::support;
   if (p.placement == 0) {
-    copy_16bit(p.packed, p.codes, p.n * p.k);
-  } else {
-    pack_codes(p);
+    copy_bytes(p.packed, p.codes, p.n * p.k * (p.bits / 8));
+    copy_bytes(p.packed_scales, p.scales, p.n * p.groups * (p.scale_type == kScaleF32 ? 4 : 2));
+    return;
   }
+  pack_codes(p);
   if (p.groups > 0) pack_plane(p, p.packed_scales, p.scales, p.scale_type);
   if (p.zero_mode == 3) {
     pack_zero_codes(p, p.packed_zeros, p.zeros);
@@ -255,10 +257,11 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_pack(const ladder::support::Pac
 LADDER_KERNEL void __launch_bounds__(256) ladder_unpack(const ladder::support::PackArguments p) {
   using namespace ladder::support;
   if (p.placement == 0) {
-    copy_16bit(p.codes, p.packed, p.n * p.k);
-  } else {
-    unpack_codes(p);
+    copy_bytes(p.codes, p.packed, p.n * p.k * (p.bits / 8));
+    copy_bytes(p.scales, p.packed_scales, p.n * p.groups * (p.scale_type == kScaleF32 ? 4 : 2));
+    return;
   }
+  unpack_codes(p);
   if (p.groups > 0) unpack_plane(p, p.scales, p.packed_scales, p.scale_type);
   if (p.zero_mode == 3) {
     unpack_zero_codes(p, p.zeros, p.packed_zeros);

@@ -6,20 +6,31 @@
 
 namespace ladder::support {
 
-LADDER_DEVICE float load_16bit(const void* data, i64 index, int type) {
-  const u32 bits = static_cast<const u16*>(data)[index];
-  return type == 1 ? to_float(F16{}, bits) : to_float(BF16{}, bits);
-}
+// Types by number: DataType.
+inline constexpr int kTypeF16 = 1, kTypeBF16 = 2, kTypeF32 = 3, kTypeE5M2 = 6, kTypeI8 = 7;
 
-LADDER_DEVICE float load_scale(const void* data, i64 index, int type) {
-  if (type != kScaleE4M3 && type != kScaleE8M0) return load_16bit(data, index, type);
-  const int byte = static_cast<const u8*>(data)[index];
+LADDER_DEVICE float load_byte(int byte, int type) {
+  if (type == kTypeI8) return static_cast<float>(byte - 2 * (byte & 0x80));
   if (type == kScaleE8M0) return byte == 0xff ? __int_as_float(0x7fffffff) : ldexpf(1.0f, byte - 127);
+  if (type == kTypeE5M2) return to_float(F16{}, static_cast<u32>(byte) << 8);  // fp16's upper half
   const int exponent = byte >> 3 & 15, mantissa = byte & 7;
   const float value = (byte & 0x7f) == 0x7f ? __int_as_float(0x7fffffff)
                       : exponent == 0       ? ldexpf(static_cast<float>(mantissa), -9)
                                             : ldexpf(static_cast<float>(8 + mantissa), exponent - 10);
   return byte & 0x80 ? -value : value;
+}
+
+LADDER_DEVICE float load_value(const void* data, i64 index, int type) {
+  switch (type) {
+    case kTypeF16:
+      return to_float(F16{}, static_cast<const u16*>(data)[index]);
+    case kTypeBF16:
+      return to_float(BF16{}, static_cast<const u16*>(data)[index]);
+    case kTypeF32:
+      return static_cast<const float*>(data)[index];
+    default:
+      return load_byte(static_cast<const u8*>(data)[index], type);
+  }
 }
 
 // Code `column` of a row of `columns`, bit by bit: nothing in common with how packing reads them.
@@ -36,17 +47,17 @@ LADDER_DEVICE u32 reference_code(const void* codes, int bits, i64 columns, i64 r
 
 // One weight, exactly as long as fp32 holds code * scale (11 + 13 bits), else rounded once to fp32.
 LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* table, i64 row, i64 column) {
-  if (p.plain != 0) return load_16bit(p.codes, row * p.k + column, p.plain);
-  const float value = table[reference_code(p.codes, p.bits, p.k, row, column)];
+  const float value = p.plain != 0 ? load_value(p.codes, row * p.k + column, p.plain)
+                                   : table[reference_code(p.codes, p.bits, p.k, row, column)];
   if (p.group == 0) return value;
   const i64 groups = p.k / p.group;
   const i64 group = static_cast<u32>(column) / static_cast<u32>(p.group);
-  const float scale = load_scale(p.scales, row * groups + group, p.scale);
+  const float scale = load_value(p.scales, row * groups + group, p.scale);
   if (p.zero_mode == 0) return value * scale;
   if (p.zero_mode == 3) {
     return (value - static_cast<float>(reference_code(p.zeros, p.bits, groups, row, group))) * scale;
   }
-  const float zero = load_16bit(p.zeros, row * groups + group, p.scale);
+  const float zero = load_value(p.zeros, row * groups + group, p.scale);
   return p.zero_mode == 1 ? (value - zero) * scale : __fmaf_rn(value, scale, -zero);
 }
 
@@ -67,7 +78,7 @@ LADDER_DEVICE double reference_act(int act, double z) {
 }
 
 LADDER_DEVICE float reference_bias(const ReferenceArguments& p, i64 n) {
-  return p.bias != nullptr ? load_16bit(p.bias, n, p.activation) : 0.0f;
+  return p.bias != nullptr ? load_value(p.bias, n, p.bias_type) : 0.0f;
 }
 
 // Writes output (m, column) and its magnitude, from the sum of that row of W or, with swiglu, from those of the gate
@@ -76,6 +87,9 @@ LADDER_DEVICE void reference_finish(const ReferenceArguments& p, i64 m, i64 colu
                                     double up, float up_magnitude) {
   const bool gated = p.act == kReferenceSwiglu;
   const i64 columns = gated ? p.n / 2 : p.n;
+  const float scale = p.sum_scale * (p.row_scale != nullptr ? p.row_scale[m] : 1.0f);
+  sum *= static_cast<double>(scale);
+  magnitude *= fabsf(scale);
   const float bias = reference_bias(p, column);
   double value = reference_act(p.act, sum + static_cast<double>(bias));
   float bound = magnitude + fabsf(bias);
@@ -90,8 +104,7 @@ LADDER_DEVICE void reference_finish(const ReferenceArguments& p, i64 m, i64 colu
   value *= static_cast<double>(p.output_scale);
   const i64 index = m * columns + column;
   if (p.residual != nullptr) {
-    value += static_cast<double>(p.out == 3 ? static_cast<const float*>(p.residual)[index]
-                                            : load_16bit(p.residual, index, p.out));
+    value += static_cast<double>(load_value(p.residual, index, p.out));
   }
   p.reference[index] = static_cast<float>(value);
   p.magnitude[index] = bound * fabsf(p.output_scale);
@@ -140,7 +153,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support
 #pragma unroll
         for (int j = 0; j < 4; j++) {
           const i64 k = k0 + fill_k + j, m = m0 + fill_row, n = n0 + fill_row;
-          x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_16bit(p.x, m * p.k + k, p.activation) : 0.0f;
+          x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_value(p.x, m * p.k + k, p.activation) : 0.0f;
           w_tile[fill_k + j][fill_row] = n < columns && k < p.k ? reference_weight(p, table, first_row + n, k) : 0.0f;
         }
         __syncthreads();

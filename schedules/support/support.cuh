@@ -21,6 +21,15 @@ LADDER_DEVICE float uniform(u64 bits, float low, float high) {
   return low + (high - low) * (static_cast<float>(bits >> 40) * (1.0f / 16777215.0f));
 }
 
+// -8 to 8.
+LADDER_DEVICE int small_integer(u64 bits) { return static_cast<int>((bits >> 40) % 17) - 8; }
+// One of those as fp8: of fp16's bits e5m2 is the upper half, and e4m3 the upper bits with an exponent 8 less.
+LADDER_DEVICE u32 small_fp8(int kind, int value) {
+  const u32 bits = from_float(F16{}, static_cast<float>(value));
+  if (kind == kRandomSmallE5M2 || value == 0) return bits >> 8;
+  return (bits >> 8 & 0x80) | ((bits & 0x7fff) - (8u << 10)) >> 7;
+}
+
 }  // namespace ladder::support
 
 LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::RandomArguments p) {
@@ -53,6 +62,13 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
         break;
       case kRandomE4M3:
         static_cast<u8*>(p.out)[i] = static_cast<u8>((bits >> 56) & 0xbf);
+        break;
+      case kRandomSmallI8:
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(small_integer(bits));
+        break;
+      case kRandomSmallE4M3:
+      case kRandomSmallE5M2:
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(small_fp8(p.kind, small_integer(bits)));
         break;
       case kRandomE8M0:
         static_cast<u8*>(p.out)[i] = static_cast<u8>(119 + (bits >> 61));

@@ -120,6 +120,31 @@ TEST_F(ClientTest, PassesOutputScaleAndResidual) {
   }
 }
 
+TEST_F(ClientTest, ScalesOf8BitActivationsMultiplySums) {
+  pb::LookupResult& result = service_.AddRecord(16, "kernel");
+  pb::OperatorDescriptor& op = *result.mutable_record()->mutable_op();
+  op.set_a("int8");
+  op.set_a_scale("row");
+  op.set_tensor_scale(true);
+  op.set_output_scale(true);
+  result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_max_m(16);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  LaunchArguments arguments = Arguments(20);
+  arguments.output_scale = 0.25f;
+  arguments.tensor_scale = 2;
+  EXPECT_EQ(matmul->Launch(arguments, kStream).message().find("row_scale:"), 0u);
+  arguments.row_scale = reinterpret_cast<const void*>(0x30000);
+  ASSERT_TRUE(matmul->Launch(arguments, kStream).ok());
+  ASSERT_EQ(gpu_.launches.size(), 2u);
+  for (size_t i = 0; i < 2; i++) {
+    const auto& base = gpu_.launches[i].matmul.base;
+    EXPECT_EQ(base.output_scale, 0.25f);
+    EXPECT_EQ(base.sum_scale, 2.0f);
+    EXPECT_EQ(base.row_scale, reinterpret_cast<void*>(0x30000 + i * 16 * 4));
+    EXPECT_EQ(base.x, reinterpret_cast<void*>(0x10000 + i * 16 * 512));
+  }
+}
+
 TEST_F(ClientTest, BuildsTensorMapsOfXAndW) {
   pb::LookupResult& result = service_.AddRecord(128, "kernel");
   pb::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();
@@ -184,6 +209,8 @@ TEST_F(ClientTest, ChecksArgumentsBeforeLaunching) {
   refused("residual:", [](LaunchArguments& a) { a.residual = memory; });
   refused("output_scale:", [](LaunchArguments& a) { a.output_scale = 2; });
   refused("tensor_scale:", [](LaunchArguments& a) { a.tensor_scale = 2; });
+  refused("a_scale:", [](LaunchArguments& a) { a.a_scale = 2; });
+  refused("row_scale:", [](LaunchArguments& a) { a.row_scale = memory; });
   EXPECT_TRUE(gpu_.launches.empty());
 }
 

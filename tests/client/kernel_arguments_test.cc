@@ -30,6 +30,8 @@ TEST(KernelArguments, MatmulArgumentsAreTheKernels) {
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, workspace);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, m);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, output_scale);
+  EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, row_scale);
+  EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, sum_scale);
   EXPECT_SAME_FIELD(MatmulArguments, ladder::MatmulArguments, residual);
 }
 

@@ -145,6 +145,14 @@ TEST(ShapeOf, KnowsRowsByType) {
   op.set_act("swish2");
   EXPECT_NE(ShapeOf(op).status().message().find("swish2"), absl::string_view::npos);
   op.set_act("");
+  op.set_a("int8");
+  EXPECT_EQ(ShapeOf(op).value().x_row_bytes, 192);
+  EXPECT_FALSE(ShapeOf(op).value().row_scale);
+  op.set_a_scale("row");
+  EXPECT_TRUE(ShapeOf(op).value().row_scale);
+  op.set_a_scale("column");
+  EXPECT_NE(ShapeOf(op).status().message().find("column"), absl::string_view::npos);
+  op.set_a_scale("");
   op.set_a("fp8");
   EXPECT_NE(ShapeOf(op).status().message().find("fp8"), absl::string_view::npos);
 }

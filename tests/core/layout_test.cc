@@ -269,9 +269,12 @@ TEST(ReferenceMatmul, ActivationsOf8BitsAreScaledBeforeTheBias) {
     codes[6] = 2;
     StoreElement(DataType::kF32, scales.data(), 0, 0.5f);
     StoreElement(DataType::kF16, bias.data(), 0, 10);
-    const std::vector<float> factors = {-2, 0.25f};
-    const bool row = op.activation_scale() == ActivationScale::kRow;
-    const double first = op.activation_scale() == ActivationScale::kNone ? 1 : -2, second = row ? 0.25 : first;
+    const std::vector<float> rows = {-2, 0.25f};
+    SumScales factors;
+    if (op.activation_scale() == ActivationScale::kTensor) factors.all = -2;
+    if (op.activation_scale() == ActivationScale::kRow) factors.rows = rows;
+    const double first = op.activation_scale() == ActivationScale::kNone ? 1 : -2;
+    const double second = op.activation_scale() == ActivationScale::kRow ? 0.25 : first;
     std::vector<double> y(2), sum(2);
     ReferenceMatmul(op, 2, x, codes, scales, {}, bias, factors, y, sum);
     EXPECT_EQ(y, (std::vector<double>{first * 0.5 * (16384 + 2) + 10, second * 0.5 * (-384 + 2) + 10})) << a_scale;

@@ -51,6 +51,16 @@ float ToFloat(int type, uint16_t bits) {
   return table[bits];
 }
 
+float ByteToFloat(int type, uint8_t bits) {
+  if (type == kTypeI8) return static_cast<int8_t>(bits);
+  if (type == kTypeE5M2) return ToFloat(kTypeF16, static_cast<uint16_t>(bits << 8));  // fp16's upper half
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  const float magnitude = (bits & 0x7f) == 0x7f ? std::nanf("")
+                          : exponent == 0       ? std::ldexp(static_cast<float>(mantissa), -9)
+                                                : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+  return bits & 0x80 ? -magnitude : magnitude;
+}
+
 uint16_t RoundToType(int type, double value) {
   const Format& f = kFormats[type];
   if (std::isnan(value)) return 0x7fff;

@@ -10,6 +10,8 @@ namespace ladder::emulator {
 
 // Value of one 16-bit number; exact.
 float ToFloat(int type, uint16_t bits);
+// Value of one 8-bit number; exact.
+float ByteToFloat(int type, uint8_t bits);
 // Nearest of the type, ties to even; overflow gives infinity, NaN the canonical 0x7fff.
 uint16_t RoundToType(int type, double value);
 // a * b + c rounded once, on both halves.

@@ -58,7 +58,7 @@ struct Accumulators {
 };
 
 struct Wgmma {
-  int type = 0, n = 0;
+  int types = 0, n = 0;
   bool a_in_registers = false;
   uint64_t a_descriptor = 0, b_descriptor = 0;
   uint32_t accumulate = 0;
@@ -134,9 +134,9 @@ class Block {
 
   // matrix.cc
   void LoadMatrix(int count, uint32_t* registers, uint32_t address);
-  void Mma16816(int type, float* c, const uint32_t* a, uint32_t b0, uint32_t b1);
-  void IssueWgmma(int type, int n, float* accumulators, const uint32_t* a, uint64_t a_descriptor, uint64_t b_descriptor,
-                  uint32_t accumulate);
+  void Mma(int types, void* c, const uint32_t* a, uint32_t b0, uint32_t b1);
+  void IssueWgmma(int types, int n, float* accumulators, const uint32_t* a, uint64_t a_descriptor,
+                  uint64_t b_descriptor, uint32_t accumulate);
   void WgmmaFence();
   void WgmmaCommit();
   void WgmmaWait(int pending);

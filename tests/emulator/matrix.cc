@@ -1,5 +1,6 @@
-// ldmatrix, mma.sync and wgmma. Products of 16-bit values are exact in fp32; a k16 step adds its 16 products and the
-// accumulator in double and rounds once, so a result doesn't depend on the machine.
+// ldmatrix, mma.sync and wgmma. Products of 16-bit and 8-bit values are exact in fp32; a step (k16, of 8 bits k32) adds
+// its products and the accumulator in double and rounds once, so a result doesn't depend on the machine. Sums of int8
+// are exact.
 #include <bit>
 #include <cstring>
 
@@ -18,7 +19,7 @@ struct MatrixOperand {
 };
 
 struct MmaOperand {
-  float* c;
+  void* c;
   const uint32_t* a;
   uint32_t b[2];
 };
@@ -30,11 +31,27 @@ struct WgmmaOperand {
   uint32_t accumulate;
 };
 
-// Element (row, column) of a 16 x 16 A fragment: register and half in the lane that holds it.
+constexpr int kMostColumns = 32;  // of a step
+
+int TypeOfA(int types) { return types & 0xff; }
+int TypeOfB(int types) { return types >> 8; }
+// Columns of a step, and those that one 32-bit register holds.
+int Columns(int types) { return TypeOfB(types) >= kTypeE4M3 ? 32 : 16; }
+int PerWord(int type) { return type >= kTypeE4M3 ? 4 : 2; }
+
+// Element `index` of consecutive words.
+float Element(int type, const void* words, int index) {
+  if (PerWord(type) == 4) return ByteToFloat(type, static_cast<const uint8_t*>(words)[index]);
+  uint16_t bits;
+  std::memcpy(&bits, static_cast<const uint8_t*>(words) + 2 * index, 2);
+  return ToFloat(type, bits);
+}
+
+// Element (row, column) of an A fragment of 16 rows: register and place in the lane that holds it.
 float AFragment(int type, const uint32_t* const* lanes, int row, int column) {
-  const int lane = row % 8 * 4 + column % 8 / 2;
-  const uint32_t word = lanes[lane][row / 8 + 2 * (column / 8)];
-  return ToFloat(type, word >> (16 * (column & 1)) & 0xffff);
+  const int words = PerWord(type), half = 4 * words;  // of the step's columns
+  const int lane = row % 8 * 4 + column % half / words;
+  return Element(type, &lanes[lane][row / 8 + 2 * (column / half)], column % words);
 }
 
 // A K-major operand behind a descriptor: chunk j (8 columns) of a row, through the swizzle of its address.
@@ -69,20 +86,23 @@ struct SharedTile {
   }
 };
 
-void LoadTile(SharedMemory& shared, int type, uint64_t descriptor, int rows, float (*out)[16]) {
+void LoadTile(SharedMemory& shared, int type, uint64_t descriptor, int rows, float (*out)[kMostColumns]) {
   const SharedTile tile(descriptor);
+  const int each = 4 * PerWord(type);  // columns of 16 bytes
   for (int row = 0; row < rows; ++row) {
     for (int chunk = 0; chunk < 2; ++chunk) {
       const uint16_t* values = shared.LoadAsyncProxy(tile.Address(row, chunk));
-      for (int i = 0; i < 8; ++i) out[row][8 * chunk + i] = ToFloat(type, values[i]);
+      for (int i = 0; i < each; ++i) out[row][each * chunk + i] = Element(type, values, i);
     }
   }
 }
 
-float Accumulate(float c, const float* a, const float* b) {
-  double sum = c;
-  for (int k = 0; k < 16; ++k) sum += static_cast<double>(a[k] * b[k]);
-  return static_cast<float>(sum);
+// An accumulator's bits after a step. Sums of integers wrap.
+uint32_t Accumulate(int types, uint32_t c, const float* a, const float* b) {
+  const bool integer = TypeOfB(types) == kTypeI8;
+  double sum = integer ? static_cast<double>(static_cast<int32_t>(c)) : std::bit_cast<float>(c);
+  for (int k = 0; k < Columns(types); ++k) sum += static_cast<double>(a[k] * b[k]);
+  return integer ? static_cast<uint32_t>(static_cast<int64_t>(sum)) : std::bit_cast<uint32_t>(static_cast<float>(sum));
 }
 
 }  // namespace
@@ -103,48 +123,55 @@ void Block::LoadMatrix(int count, uint32_t* registers, uint32_t address) {
   ReleaseWarp();
 }
 
-void Block::Mma16816(int type, float* c, const uint32_t* a, uint32_t b0, uint32_t b1) {
+void Block::Mma(int types, void* c, const uint32_t* a, uint32_t b0, uint32_t b1) {
   MmaOperand operand{c, a, {b0, b1}};
-  if (!MeetWarp("mma_16816", type, &operand)) return;
+  if (!MeetWarp("mma", types, &operand)) return;
   MmaOperand* lanes[32];
   const uint32_t* a_lanes[32];
   for (int i = 0; i < 32; ++i) {
     lanes[i] = static_cast<MmaOperand*>(warp().rendezvous.operands[i]);
     a_lanes[i] = lanes[i]->a;
   }
-  float a_tile[16][16], b_tile[8][16];
+  const int b_type = TypeOfB(types), words = PerWord(b_type);
+  float a_tile[16][kMostColumns], b_tile[8][kMostColumns];
   for (int row = 0; row < 16; ++row) {
-    for (int k = 0; k < 16; ++k) a_tile[row][k] = AFragment(type, a_lanes, row, k);
+    for (int k = 0; k < Columns(types); ++k) a_tile[row][k] = AFragment(TypeOfA(types), a_lanes, row, k);
   }
   for (int n = 0; n < 8; ++n) {
-    for (int k = 0; k < 16; ++k) {
-      b_tile[n][k] = ToFloat(type, lanes[4 * n + k % 8 / 2]->b[k / 8] >> (16 * (k & 1)) & 0xffff);
+    for (int k = 0; k < Columns(types); ++k) {
+      b_tile[n][k] = Element(b_type, &lanes[4 * n + k % (4 * words) / words]->b[k / (4 * words)], k % words);
     }
   }
   for (int lane = 0; lane < 32; ++lane) {
     for (int i = 0; i < 4; ++i) {
-      float& value = lanes[lane]->c[i];
-      value = Accumulate(value, a_tile[lane / 4 + 8 * (i >> 1)], b_tile[2 * (lane % 4) + (i & 1)]);
+      void* const at = static_cast<uint32_t*>(lanes[lane]->c) + i;
+      uint32_t bits;
+      std::memcpy(&bits, at, sizeof(bits));
+      bits = Accumulate(types, bits, a_tile[lane / 4 + 8 * (i >> 1)], b_tile[2 * (lane % 4) + (i & 1)]);
+      std::memcpy(at, &bits, sizeof(bits));
     }
   }
   ReleaseWarp();
 }
 
-void Block::IssueWgmma(int type, int n, float* accumulators, const uint32_t* a, uint64_t a_descriptor,
+void Block::IssueWgmma(int types, int n, float* accumulators, const uint32_t* a, uint64_t a_descriptor,
                        uint64_t b_descriptor, uint32_t accumulate) {
   const int first = thread() & ~127;
   if (n % 8 != 0 || n < 8 || n > 256) scheduler_.Fail("wgmma: N = %d, where multiples of 8 from 8 to 256 exist", n);
+  if (TypeOfB(types) == kTypeI8 && n > 32 && n % 16 != 0) {
+    scheduler_.Fail("wgmma: N = %d, where multiples of 16 exist for integers above 32", n);
+  }
   if (first + 128 > launch_.threads) scheduler_.Fail("wgmma: the last warp group has fewer than 128 threads");
   WgmmaOperand operand{accumulators, a, a_descriptor, b_descriptor, accumulate};
   Rendezvous& rendezvous = warp_groups_[thread() / 128];
-  const uint64_t immediate = static_cast<uint64_t>(type) << 32 | static_cast<uint64_t>(a != nullptr) << 16 | n;
+  const uint64_t immediate = static_cast<uint64_t>(types) << 32 | static_cast<uint64_t>(a != nullptr) << 16 | n;
   if (!Meet(rendezvous, first, 128, "wgmma", immediate, &operand)) return;
 
   for (uint64_t descriptor : {b_descriptor, a != nullptr ? b_descriptor : a_descriptor}) {
     if (descriptor >> 49 & 7) scheduler_.Fail("wgmma: a descriptor's base offset (bits 49-51) is not 0");
   }
   auto wgmma = std::make_shared<Wgmma>();
-  wgmma->type = type;
+  wgmma->types = types;
   wgmma->n = n;
   wgmma->a_in_registers = a != nullptr;
   wgmma->a_descriptor = a_descriptor;
@@ -209,21 +236,25 @@ void Block::WgmmaWait(int pending) {
 void Block::Compute(Wgmma& wgmma) {
   if (wgmma.computed) return;
   wgmma.computed = true;
-  float a_tile[64][16], b_tile[256][16];
-  LoadTile(shared_, wgmma.type, wgmma.b_descriptor, wgmma.n, b_tile);
+  const int types = wgmma.types;
+  float a_tile[64][kMostColumns], b_tile[256][kMostColumns];
+  LoadTile(shared_, TypeOfB(types), wgmma.b_descriptor, wgmma.n, b_tile);
   if (wgmma.a_in_registers) {
     for (int row = 0; row < 64; ++row) {
-      for (int k = 0; k < 16; ++k) a_tile[row][k] = AFragment(wgmma.type, wgmma.a + row / 16 * 32, row % 16, k);
+      for (int k = 0; k < Columns(types); ++k) {
+        a_tile[row][k] = AFragment(TypeOfA(types), wgmma.a + row / 16 * 32, row % 16, k);
+      }
     }
   } else {
-    LoadTile(shared_, wgmma.type, wgmma.a_descriptor, 64, a_tile);
+    LoadTile(shared_, TypeOfA(types), wgmma.a_descriptor, 64, a_tile);
   }
   for (int t = 0; t < 128; ++t) {
     std::vector<float>& values = accumulators_[wgmma.accumulators[t]].values;
     for (int i = 0; i < wgmma.n / 2; ++i) {
       const int row = t / 32 * 16 + t % 32 / 4 + 8 * (i >> 1 & 1);
       const int column = i / 4 * 8 + 2 * (t % 4) + (i & 1);
-      values[i] = Accumulate(wgmma.accumulate ? values[i] : 0.0f, a_tile[row], b_tile[column]);
+      const uint32_t before = wgmma.accumulate ? std::bit_cast<uint32_t>(values[i]) : 0;
+      values[i] = std::bit_cast<float>(Accumulate(types, before, a_tile[row], b_tile[column]));
     }
   }
 }

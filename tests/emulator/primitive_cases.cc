@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <ostream>
 #include <sstream>
@@ -92,12 +93,57 @@ void AddTyped(std::vector<PrimitiveCase>& cases, bool bf16) {
       c.wgmma = true;
       c.n = n;
       c.registers = registers;
-      c.bf16 = bf16;
+      c.a_type = c.b_type = bf16 ? DataType::kBF16 : DataType::kF16;
       c.x = WholeNumbers(64 * 32, 7, bf16);
       c.w = WholeNumbers(n * 32, 8, bf16);
       c.shared_bytes = 1024 + 8192 + n * 128;
       cases.push_back(c);
     }
+  }
+}
+
+struct Type8 {
+  DataType type;
+  const char* name;
+};
+
+// Small integers of a type, four to a word.
+std::vector<uint32_t> WholeBytes(int64_t count, uint32_t seed, DataType type) {
+  std::vector<uint32_t> words = RandomWords(count, seed);
+  for (uint32_t& word : words) {
+    uint8_t bytes[4];
+    for (int i = 0; i < 4; ++i) {
+      StoreElement(type, bytes, i, static_cast<float>(static_cast<int>(word >> (8 * i) & 15) - 8));
+    }
+    std::memcpy(&word, bytes, 4);
+  }
+  return words;
+}
+
+// Matrix instructions of 8-bit types, A of the first and B of the second. Small integers: their sums are exact in a
+// tensor core's 14 bits.
+void AddTyped8(std::vector<PrimitiveCase>& cases, const Type8& a, const Type8& b) {
+  const std::string types = absl::StrCat(a.name, ", ", b.name), suffix = absl::StrCat(a.name, "_", b.name);
+  PrimitiveCase mma = Make(absl::StrCat("mma_", suffix), absl::StrCat("mma8_kernel<", types, ">(p)"), 0, 0, 512);
+  mma.x = WholeBytes(512, 5, a.type);
+  mma.w = WholeBytes(256, 6, b.type);
+  mma.a_type = a.type;
+  mma.b_type = b.type;
+  mma.capability = a.type == DataType::kI8 ? 80 : 90;  // fp8: sm_89, whose code no later GPU runs
+  cases.push_back(mma);
+  for (int n : {8, 32, 144, 256}) {
+    PrimitiveCase c = Make(absl::StrCat("wgmma_", suffix, "_", n),
+                           absl::StrCat("wgmma8_kernel<", types, ", ", n, ">(p)"), 0, 0, 128 * n / 2);
+    c.capability = 90;
+    c.wgmma = true;
+    c.n = n;
+    c.registers = false;
+    c.a_type = a.type;
+    c.b_type = b.type;
+    c.x = WholeBytes(64 * 32, 7, a.type);
+    c.w = WholeBytes(n * 32, 8, b.type);
+    c.shared_bytes = 1024 + 8192 + n * 128;
+    cases.push_back(c);
   }
 }
 
@@ -115,6 +161,11 @@ void PrintTo(const PrimitiveCase& primitive, std::ostream* out) { *out << primit
 std::vector<PrimitiveCase> PrimitiveCases() {
   std::vector<PrimitiveCase> cases;
   for (bool bf16 : {false, true}) AddTyped(cases, bf16);
+  constexpr Type8 kE4M3Type = {DataType::kE4M3, "E4M3"}, kE5M2Type = {DataType::kE5M2, "E5M2"};
+  AddTyped8(cases, {DataType::kI8, "I8"}, {DataType::kI8, "I8"});
+  for (const Type8& a : {kE4M3Type, kE5M2Type}) {
+    for (const Type8& b : {kE4M3Type, kE5M2Type}) AddTyped8(cases, a, b);
+  }
   const std::string table =
       "Table4<0x03020100u, 0x07060504u, 0x0b0a0908u, 0x0f0e0d0cu, 0x13121110u, 0x17161514u, 0x1b1a1918u, 0x1f1e1d1cu>";
   cases.push_back(Make("decode_table", absl::StrCat("decode_table_kernel<", table, ">(p)"), 128, 1, 512));
@@ -186,8 +237,8 @@ CompileRequest PrimitiveRequest(const PrimitiveCase& primitive, const std::strin
   }
   if (primitive.wgmma) {
     request.source.extra_headers[kWgmmaInstructionHeader] =
-        WgmmaInstructionHeader(primitive.registers ? WgmmaSource::kRegisters : WgmmaSource::kShared,
-                               primitive.bf16 ? DataType::kBF16 : DataType::kF16, primitive.n);
+        WgmmaInstructionHeader(primitive.registers ? WgmmaSource::kRegisters : WgmmaSource::kShared, primitive.a_type,
+                               primitive.b_type, primitive.n);
   }
   return request;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/backend/compiler.h"
+#include "core/types/data_type.h"
 #include "tests/emulator/launch.h"
 
 namespace ladder::emulator {
@@ -20,7 +21,7 @@ struct PrimitiveCase {
   bool wgmma = false;
   int n = 0;  // wgmma's N, and whether A comes from registers, and its type
   bool registers = false;
-  bool bf16 = false;
+  DataType a_type = DataType::kF16, b_type = DataType::kF16;  // of the warp group instruction
   int m = 0;
   int64_t blocks = 1;
   int cluster = 1;

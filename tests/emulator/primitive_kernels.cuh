@@ -9,6 +9,8 @@
 
 namespace ladder {
 
+LADDER_DEVICE u32 sum_bits(float sum) { return float_bits(sum); }
+LADDER_DEVICE u32 sum_bits(int sum) { return static_cast<u32>(sum); }
 LADDER_DEVICE const u32* words(const void* p) { return static_cast<const u32*>(p); }
 LADDER_DEVICE void put(const MatmulArguments& p, u32 index, u32 value) {
   store_global_u32(static_cast<u32*>(p.y) + index, value);
@@ -155,6 +157,20 @@ LADDER_DEVICE void mma_kernel(const MatmulArguments& p) {
   for (int i = 0; i < 4; i++) put(p, 4 * t + i, float_bits(c[i]));
 }
 
+// The same of 8-bit types, one product: sums of it as fp32 or integer bits.
+template <class A, class B>
+LADDER_DEVICE void mma8_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  const Vec4 v = load_global_v4(words(p.x) + 4 * t);
+  const u32 a[4] = {v.x, v.y, v.z, v.w};
+  typename SumOf<B>::Type c[4] = {1, 2, 3, 4};
+  for (int i = 0; i < 2; i++) {
+    mma_16832(A{}, B{}, c, a, load_global_u32(words(p.w) + (2 * t + i) % 256),
+              load_global_u32(words(p.w) + (2 * t + 1 + i) % 256));
+  }
+  for (int i = 0; i < 4; i++) put(p, 4 * t + i, sum_bits(c[i]));
+}
+
 // Three stages of cp.async, two groups in flight; every third chunk zero-filled. 512 words in and out.
 LADDER_DEVICE void copy_async_kernel(const MatmulArguments& p) {
   const u32 t = thread_id();
@@ -284,9 +300,9 @@ LADDER_DEVICE void stage_tile(u32 shared, const void* from, int rows) {
   }
 }
 
-template <int kN>
-LADDER_DEVICE void put_accumulators(const MatmulArguments& p, const float (&acc)[kN / 2]) {
-  for (int i = 0; i < kN / 2; i++) put(p, thread_id() * (kN / 2) + i, float_bits(acc[i]));
+template <int kN, class Sum>
+LADDER_DEVICE void put_accumulators(const MatmulArguments& p, const Sum (&acc)[kN / 2]) {
+  for (int i = 0; i < kN / 2; i++) put(p, thread_id() * (kN / 2) + i, sum_bits(acc[i]));
 }
 
 }  // namespace ladder

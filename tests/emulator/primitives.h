@@ -17,6 +17,13 @@ static const RuntimeTable* runtime;
 
 constexpr int TypeOf(F16) { return kTypeF16; }
 constexpr int TypeOf(BF16) { return kTypeBF16; }
+constexpr int TypeOf(E4M3) { return kTypeE4M3; }
+constexpr int TypeOf(E5M2) { return kTypeE5M2; }
+constexpr int TypeOf(I8) { return kTypeI8; }
+template <class A, class B>
+constexpr int TypesOf(A, B) {
+  return Both(TypeOf(A{}), TypeOf(B{}));
+}
 
 template <class T>
 LADDER_DEVICE T LoadGlobal(const void* p) {
@@ -84,6 +91,8 @@ LADDER_DEVICE u32 load_global_u16(const void* p) { return emulator::LoadGlobal<u
 LADDER_DEVICE u32 load_constant_u32(const void* p) { return emulator::LoadGlobal<u32>(p); }
 LADDER_DEVICE u32 load_constant_u16(const void* p) { return emulator::LoadGlobal<u16>(p); }
 LADDER_DEVICE u32 load_constant_u8(const void* p) { return emulator::LoadGlobal<u8>(p); }
+LADDER_DEVICE u32 load_global_u8(const void* p) { return emulator::LoadGlobal<u8>(p); }
+LADDER_DEVICE float load_constant_f32(const void* p) { return emulator::LoadGlobal<float>(p); }
 LADDER_DEVICE float load_global_f32(const void* p) { return emulator::LoadGlobal<float>(p); }
 LADDER_DEVICE void store_global_u16(void* p, u32 v) { emulator::StoreGlobal(p, static_cast<u16>(v)); }
 LADDER_DEVICE void store_global_u32(void* p, u32 v) { emulator::StoreGlobal(p, v); }
@@ -101,6 +110,7 @@ LADDER_DEVICE float load_shared_f32(u32 a) { return emulator::LoadShared<float>(
 LADDER_DEVICE void store_shared_v4(u32 a, Vec4 v) { emulator::StoreShared(a, v); }
 LADDER_DEVICE void store_shared_u32(u32 a, u32 v) { emulator::StoreShared(a, v); }
 LADDER_DEVICE void store_shared_u16(u32 a, u32 v) { emulator::StoreShared(a, static_cast<u16>(v)); }
+LADDER_DEVICE void store_shared_u8(u32 a, u32 v) { emulator::StoreShared(a, static_cast<u8>(v)); }
 LADDER_DEVICE void store_shared_f32(u32 a, float v) { emulator::StoreShared(a, v); }
 
 // --- asynchronous copies, sm_80
@@ -121,7 +131,11 @@ LADDER_DEVICE void load_matrix_x4(u32 (&r)[4], u32 address) { emulator::runtime-
 LADDER_DEVICE void load_matrix_x2(u32 (&r)[2], u32 address) { emulator::runtime->load_matrix(2, r, address); }
 template <class Compute>
 LADDER_DEVICE void mma_16816(Compute, float (&c)[4], const u32 (&a)[4], const u32 b0, const u32 b1) {
-  emulator::runtime->mma_16816(emulator::TypeOf(Compute{}), c, a, b0, b1);
+  emulator::runtime->mma(emulator::TypesOf(Compute{}, Compute{}), c, a, b0, b1);
+}
+template <class A, class B>
+LADDER_DEVICE void mma_16832(A, B, typename SumOf<B>::Type (&c)[4], const u32 (&a)[4], const u32 b0, const u32 b1) {
+  emulator::runtime->mma(emulator::TypesOf(A{}, B{}), c, a, b0, b1);
 }
 
 // --- mbarrier, bulk copies and TMA, sm_90

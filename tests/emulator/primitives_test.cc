@@ -18,9 +18,7 @@ class PrimitivesTest : public testing::TestWithParam<PrimitiveCase> {};
 float Value(bool bf16, uint32_t bits) {
   return bf16 ? BFloat16ToFloat(static_cast<uint16_t>(bits)) : HalfToFloat(static_cast<uint16_t>(bits));
 }
-float Element(const PrimitiveCase& c, const Words& words, int64_t index) {
-  return Value(c.bf16, words[index / 2] >> (16 * (index & 1)) & 0xffff);
-}
+float Element(DataType type, const Words& words, int64_t index) { return LoadElement(type, words.data(), index); }
 
 // D = A * B^T of the warp group cases, in the accumulators' order.
 Words ExpectedWgmma(const PrimitiveCase& c) {
@@ -28,9 +26,13 @@ Words ExpectedWgmma(const PrimitiveCase& c) {
   for (int t = 0; t < 128; ++t) {
     for (int i = 0; i < c.n / 2; ++i) {
       const int row = 16 * (t / 32) + t % 32 / 4 + 8 * (i >> 1 & 1), column = i / 4 * 8 + 2 * (t % 4) + (i & 1);
+      const int columns = 128 / static_cast<int>(Bytes(c.a_type));
       float sum = 0;
-      for (int k = 0; k < 64; ++k) sum += Element(c, c.x, row * 64 + k) * Element(c, c.w, column * 64 + k);
-      y[t * (c.n / 2) + i] = std::bit_cast<uint32_t>(sum);
+      for (int k = 0; k < columns; ++k) {
+        sum += Element(c.a_type, c.x, row * columns + k) * Element(c.b_type, c.w, column * columns + k);
+      }
+      const bool integer = c.b_type == DataType::kI8;
+      y[t * (c.n / 2) + i] = integer ? static_cast<uint32_t>(static_cast<int32_t>(sum)) : std::bit_cast<uint32_t>(sum);
     }
   }
   return y;
@@ -62,6 +64,32 @@ Words ExpectedMma(const PrimitiveCase& c, bool bf16) {
         }
       }
       y[4 * t + e] = std::bit_cast<uint32_t>(sum);
+    }
+  }
+  return y;
+}
+
+// Fragments of mma.m16n8k32 as the PTX manual has them: lane l holds of A, in register i, row l / 4 + 8 (i % 2),
+// columns 4 (l % 4) + 16 (i / 2) and the three after; of B, in register i, column l / 4 and those rows.
+Words ExpectedMma8(const PrimitiveCase& c) {
+  Words y(512);
+  for (int warp = 0; warp < 4; ++warp) {
+    for (int lane = 0; lane < 32; ++lane) {
+      for (int i = 0; i < 4; ++i) {
+        const int row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
+        float sum = static_cast<float>(i + 1);
+        for (int step = 0; step < 2; ++step) {
+          for (int k = 0; k < 32; ++k) {
+            const int a_thread = 32 * warp + 4 * (row % 8) + k % 16 / 4, a_register = row / 8 + k / 16 * 2;
+            const int b_thread = 32 * warp + 4 * column + k % 16 / 4, b_word = (2 * b_thread + k / 16 + step) % 256;
+            sum += Element(c.a_type, c.x, 4 * (4 * a_thread + a_register) + k % 4) *
+                   Element(c.b_type, c.w, 4 * b_word + k % 4);
+          }
+        }
+        const bool integer = c.b_type == DataType::kI8;
+        y[4 * (32 * warp + lane) + i] =
+            integer ? static_cast<uint32_t>(static_cast<int32_t>(sum)) : std::bit_cast<uint32_t>(sum);
+      }
     }
   }
   return y;
@@ -236,6 +264,7 @@ Words Expected(const PrimitiveCase& c) {
   const bool bf16 = c.name.find("BF16") != std::string::npos;
   if (c.wgmma) return ExpectedWgmma(c);
   if (c.name.starts_with("arithmetic")) return ExpectedArithmetic(c, bf16);
+  if (c.name.starts_with("mma") && Bytes(c.b_type) == 1) return ExpectedMma8(c);
   if (c.name.starts_with("mma")) return ExpectedMma(c, bf16);
   if (c.name.starts_with("decode_integer")) return ExpectedDecode(c, bf16, c.name.back() == '8' ? 8 : 0);
   if (c.name.starts_with("decode_table")) return ExpectedTable(c);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/layout/packed_layout.h"
 #include "core/reference/matmul_reference.h"
+#include "core/reference/operand_draw.h"
 #include "core/tuning/error_bound.h"
 #include "tests/emulator/kernel_image.h"
 
@@ -39,6 +40,13 @@ void FillUniform(DataType type, double low, double high, Random& random, std::sp
   }
 }
 
+void FillWhole(DataType type, int magnitude, Random& random, std::span<uint8_t> out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    const int value = static_cast<int>(random.Bits() % (2 * magnitude + 1)) - magnitude;
+    StoreElement(type, out.data(), static_cast<int64_t>(i), static_cast<float>(value));
+  }
+}
+
 }  // namespace
 
 void DeviceBuffer::Free::operator()(uint8_t* p) const { std::free(p); }
@@ -59,9 +67,19 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   const PackedLayout layout = PackedLayout::For(op);
   const WeightType& weight = op.weight();
   problem.x = DeviceBuffer(m * op.k() * Bytes(op.activation()));
-  FillUniform(op.activation(), -1, 1, random, problem.x.span());
+  const bool eight = Bytes(op.activation()) == 1;
+  const OperandDraw draw = DrawFor(op);
+  if (!eight) {
+    FillUniform(op.activation(), -1, 1, random, problem.x.span());
+  } else if (draw.small_x) {
+    FillWhole(op.activation(), kSmallOperand, random, problem.x.span());
+  } else {
+    for (uint8_t& byte : problem.x.span()) byte = static_cast<uint8_t>(random.Bits());
+  }
   problem.codes.resize(NaturalWeightBytes(layout));
-  if (weight.element.quantized()) {
+  if (eight && draw.small_w) {
+    FillWhole(CodeType(weight.element), kSmallOperand, random, problem.codes);
+  } else if (weight.element.quantized()) {
     for (uint8_t& byte : problem.codes) byte = static_cast<uint8_t>(random.Bits());
   } else {
     FillUniform(weight.element.plain, -0.1, 0.1, random, problem.codes);
@@ -93,6 +111,13 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     problem.bias = DeviceBuffer(op.n() * Bytes(op.bias_type()));
     FillUniform(op.bias_type(), -1, 1, random, problem.bias.span());
   }
+  std::vector<float> row_scales(op.activation_scale() == ActivationScale::kRow ? m : 0);
+  for (float& scale : row_scales) scale = static_cast<float>(random.Uniform(draw.least_scale, draw.greatest_scale));
+  if (!row_scales.empty()) {
+    problem.row_scale = DeviceBuffer(m * 4);
+    std::memcpy(problem.row_scale.data(), row_scales.data(), m * 4);
+  }
+  if (op.scales_sums()) problem.sum_scale = static_cast<float>(random.Uniform(draw.least_scale, draw.greatest_scale));
   if (op.scales_output()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
   if (op.residual()) {
     problem.residual = DeviceBuffer(m * op.columns() * Bytes(op.out()));
@@ -105,8 +130,8 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
                                             problem.scale.span(), problem.zero.span());
   if (!packed.ok()) return packed;
   std::vector<double> sums(m * op.n()), abs_sums(m * op.n());
-  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(), {}, sums,
-                  abs_sums);
+  ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(),
+                  {problem.sum_scale, row_scales}, sums, abs_sums);
   problem.y.resize(m * op.columns());
   problem.magnitude.resize(m * op.columns());
   ReferenceEpilogue(op, sums, abs_sums, problem.output_scale, problem.residual.span(), ProductError(op), problem.y,
@@ -176,13 +201,15 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     arguments.base.workspace = workspace.size() > 0 ? workspace.data() : nullptr;
     arguments.base.m = static_cast<int>(rows);
     arguments.base.output_scale = problem.output_scale;
+    arguments.base.sum_scale = problem.sum_scale;
+    arguments.base.row_scale = problem.row_scale.size() > 0 ? problem.row_scale.data() + first * 4 : nullptr;
     if (op.residual()) arguments.base.residual = in_place ? arguments.base.y : residual.data();
     for (const TensorMapSpec& map : spec.tensor_maps) {
       const bool is_x = map.operand == TensorOperand::kX;
       TensorMapContents contents;
       contents.base = is_x ? arguments.base.x : arguments.base.w;
       contents.rows = is_x ? rows : op.n();
-      contents.columns = op.k();
+      contents.columns = x_row / 2;  // 8-bit elements travel in pairs
       contents.box_rows = map.box_rows;
       contents.box_columns = map.box_columns;
       contents.swizzle_bytes = map.swizzle_bytes;
@@ -206,6 +233,10 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     input("scale", problem.scale);
     input("zero", problem.zero);
     input("bias", problem.bias);
+    if (problem.row_scale.size() > 0) {
+      launch.buffers.push_back(
+          {"row_scale", const_cast<uint8_t*>(problem.row_scale.data()) + first * 4, rows * 4, false, true});
+    }
     launch.buffers.push_back({"x", x.data(), x.size(), false, true});
     if (residual.size() > 0) launch.buffers.push_back({"residual", residual.data(), residual.size(), false, true});
     launch.buffers.push_back({"y", y.data() + first * out_row, rows * out_row, true, true});

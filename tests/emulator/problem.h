@@ -39,7 +39,8 @@ struct Problem {
   std::vector<uint8_t> codes, scales, zeros;
   // What a kernel gets.
   DeviceBuffer x, w, scale, zero, bias, residual;
-  float output_scale = 1;
+  float output_scale = 1, sum_scale = 1;
+  DeviceBuffer row_scale;
   // The exact result, and the magnitude its error bound is a multiple of.
   std::vector<double> y, magnitude;
 };

@@ -89,8 +89,7 @@ constexpr RuntimeTable kTable = {
     .copy_async_wait = [](int pending) { Now()->CopyAsyncWait(pending); },
     .load_matrix = [](int count, unsigned* registers,
                       unsigned address) { Now()->LoadMatrix(count, registers, address); },
-    .mma_16816 = [](int type, float* c, const unsigned* a, unsigned b0,
-                    unsigned b1) { Now()->Mma16816(type, c, a, b0, b1); },
+    .mma = [](int types, void* c, const unsigned* a, unsigned b0, unsigned b1) { Now()->Mma(types, c, a, b0, b1); },
     .barrier_init = [](unsigned barrier, unsigned arrivals) { Now()->BarrierInit(barrier, arrivals); },
     .barrier_arrive = [](unsigned barrier, bool expect,
                          unsigned bytes) { Now()->BarrierArrive(barrier, expect ? bytes : 0); },
@@ -113,9 +112,9 @@ constexpr RuntimeTable kTable = {
           Now()->LoadCluster(address, rank, bytes, out);
         },
     .wgmma =
-        [](int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
+        [](int types, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
            unsigned long long b_descriptor, unsigned accumulate) {
-          Now()->IssueWgmma(type, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
+          Now()->IssueWgmma(types, n, accumulators, a, a_descriptor, b_descriptor, accumulate);
         },
     .wgmma_fence = [] { Now()->WgmmaFence(); },
     .wgmma_commit = [] { Now()->WgmmaCommit(); },

@@ -5,8 +5,11 @@
 
 namespace ladder::emulator {
 
-// 16-bit types by number: what F16 and BF16 are at run time.
+// Types by number, those of 16 bits: what F16 and BF16 are at run time.
 enum Type16 : int { kTypeF16 = 0, kTypeBF16 = 1 };
+// And those of 8 bits. A matrix instruction takes two types: Both(a, b).
+enum Type8 : int { kTypeE4M3 = 2, kTypeE5M2 = 3, kTypeI8 = 4 };
+constexpr int Both(int a, int b) { return a | b << 8; }
 
 struct RuntimeTable {
   // Identity.
@@ -36,7 +39,8 @@ struct RuntimeTable {
 
   // Warp matrix.
   void (*load_matrix)(int count, unsigned* registers, unsigned address);
-  void (*mma_16816)(int type, float* c, const unsigned* a, unsigned b0, unsigned b1);
+  // m16n8k16, or m16n8k32 of 8-bit types. Accumulators of integers are integers.
+  void (*mma)(int types, void* c, const unsigned* a, unsigned b0, unsigned b1);
 
   // mbarrier, bulk copies, TMA.
   void (*barrier_init)(unsigned barrier, unsigned arrivals);
@@ -53,7 +57,7 @@ struct RuntimeTable {
   void (*load_cluster)(unsigned address, unsigned rank, unsigned bytes, void* out);
 
   // Warp group matrix. `a` is null when operand A comes from shared memory.
-  void (*wgmma)(int type, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
+  void (*wgmma)(int types, int n, float* accumulators, const unsigned* a, unsigned long long a_descriptor,
                 unsigned long long b_descriptor, unsigned accumulate);
   void (*wgmma_fence)();
   void (*wgmma_commit)();

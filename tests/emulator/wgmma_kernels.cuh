@@ -31,10 +31,30 @@ LADDER_DEVICE void wgmma_kernel(const MatmulArguments& p) {
     if constexpr (kRegisters) {
       wgmma_rs<T, kN>(acc, a[s], b, s > 0);
     } else {
-      wgmma_ss<T, kN>(acc, wgmma_descriptor(tile_a) + wgmma_descriptor_step(32 * s), b, s > 0);
+      wgmma_ss<T, T, kN>(acc, wgmma_descriptor(tile_a) + wgmma_descriptor_step(32 * s), b, s > 0);
     }
     if (s % 2) wgmma_commit();
   }
+  wgmma_wait<0>();
+  put_accumulators<kN>(p, acc);
+}
+
+// The same of 8-bit types, both operands from shared memory: 64 x 128 and kN x 128 values.
+template <class A, class B, int kN>
+LADDER_DEVICE void wgmma8_kernel(const MatmulArguments& p) {
+  const u32 tile_a = (dynamic_shared() + 1023) & ~1023u, tile_b = tile_a + 8192;
+  stage_tile(tile_a, p.x, 64);
+  stage_tile(tile_b, p.w, kN);
+  fence_async_proxy();
+  block_sync();
+  typename SumOf<B>::Type acc[kN / 2];
+  wgmma_fence();
+#pragma unroll
+  for (int s = 0; s < 4; s++) {
+    wgmma_ss<A, B, kN>(acc, wgmma_descriptor(tile_a) + wgmma_descriptor_step(32 * s),
+                       wgmma_descriptor(tile_b) + wgmma_descriptor_step(32 * s), s > 0);
+  }
+  wgmma_commit();
   wgmma_wait<0>();
   put_accumulators<kN>(p, acc);
 }

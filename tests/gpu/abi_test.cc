@@ -27,6 +27,8 @@ LADDER_SAME(MatmulArguments, cuda::MatmulArguments, workspace);
 LADDER_SAME(MatmulArguments, cuda::MatmulArguments, m);
 LADDER_SAME(MatmulArguments, cuda::MatmulArguments, output_scale);
 LADDER_SAME(MatmulArguments, cuda::MatmulArguments, residual);
+LADDER_SAME(MatmulArguments, cuda::MatmulArguments, row_scale);
+LADDER_SAME(MatmulArguments, cuda::MatmulArguments, sum_scale);
 LADDER_SAME_SIZE(MatmulTmaArguments, cuda::MatmulTmaArguments);
 LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, x_map);
 LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, w_map);
@@ -78,6 +80,9 @@ LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, act);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, out);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, residual);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, output_scale);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, row_scale);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, sum_scale);
+LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, bias_type);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, product_error);
 LADDER_SAME(support::ReferenceArguments, cuda::ReferenceArguments, zero_mode);
 

@@ -107,13 +107,19 @@ TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
     std::vector<int64_t> m;
     const char* act = "";
     bool residual = false;
+    const char* a = "fp16";
   };
   for (const Shape& shape : {Shape{"int4", {1, 16, 64, 256, 4096}}, Shape{"nf4", {1, 16, 64, 256, 4096}},
                              Shape{"fp16", {1, 16, 64, 256, 4096}}, Shape{"int4", {1, 256, 4096}, "swiglu"},
-                             Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true}}) {
+                             Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true},
+                             Shape{"int8", {1, 16, 64, 256, 4096}, "", false, "int8"},
+                             Shape{"fp8_e4m3", {1, 16, 64, 256, 4096}, "", true, "fp8_e4m3"},
+                             Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"}}) {
     for (const int64_t m : shape.m) {
       OperatorDescriptor d;
+      d.a = shape.a;
       d.w = shape.w;
+      if (d.a != "fp16") d.a_scale = "row";
       d.act = shape.act;
       d.residual = d.output_scale = d.bias = shape.residual;
       d.n = 8192;

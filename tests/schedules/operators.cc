@@ -45,6 +45,10 @@ std::vector<NormalizedOperator> ReadOperators(const std::string& file) {
     for (std::string word; words >> word;) {
       if (word.starts_with("act=")) {
         d.act = word.substr(4);
+      } else if (word.starts_with("a_scale=")) {
+        d.a_scale = word.substr(8);
+      } else if (word == "tensor_scale") {
+        d.tensor_scale = true;
       } else {
         EXPECT_TRUE(word == "output_scale" || word == "residual") << line;
         (word == "residual" ? d.residual : d.output_scale) = true;

@@ -10,7 +10,8 @@
 
 namespace ladder {
 
-// A line is "w zeros a scale out group bias n k", then what else the epilogue does: act=silu, output_scale, residual.
+// A line is "w zeros a scale out group bias n k", then what else the epilogue does: act=silu, output_scale, residual,
+// a_scale=row, tensor_scale.
 // Fails the test (and returns what could be read) if the file is missing or says something Normalize refuses.
 std::vector<NormalizedOperator> ReadOperators(const std::string& file);
 

@@ -49,13 +49,16 @@ absl::Status LoadedKernel::Enqueue(const NormalizedOperator& op, int64_t m, Devi
     base.workspace = workspace;
     base.m = static_cast<int32_t>(rows);
     base.output_scale = epilogue.output_scale;
+    if (epilogue.row_scale != 0) base.row_scale = epilogue.row_scale + static_cast<DevicePointer>(first * 4);
+    base.sum_scale = epilogue.sum_scale;
     if (epilogue.residual != 0) base.residual = epilogue.residual + static_cast<DevicePointer>(first * y_row_bytes);
     for (const TensorMapSpec& map : spec_.tensor_maps) {
       const bool is_x = map.operand == TensorOperand::kX;
+      // Elements of 8 bits travel in pairs.
       LADDER_ASSIGN_OR_RETURN(
           (is_x ? arguments.x_map : arguments.w_map),
-          EncodeTensorMap(is_x ? base.x : base.w, is_x ? rows : op.n(), op.k(), op.activation() == DataType::kBF16,
-                          map.box_columns, map.box_rows, map.swizzle_bytes));
+          EncodeTensorMap(is_x ? base.x : base.w, is_x ? rows : op.n(), op.k() * Bytes(op.activation()) / 2,
+                          op.activation() == DataType::kBF16, map.box_columns, map.box_rows, map.swizzle_bytes));
     }
     LaunchShape shape;
     shape.grid = spec_.Grid(rows);

@@ -18,7 +18,8 @@ struct alignas(64) MatmulArguments {
   DevicePointer x, w, scale, zero, bias, y, workspace;
   int32_t m;
   float output_scale;
-  DevicePointer residual;
+  DevicePointer residual, row_scale;
+  float sum_scale;
 };
 
 struct alignas(64) MatmulTmaArguments {
@@ -44,6 +45,9 @@ enum RandomKind : int32_t {
   kRandomBytes = 5,
   kRandomE4M3 = 6,
   kRandomE8M0 = 7,
+  kRandomSmallI8 = 8,
+  kRandomSmallE4M3 = 9,
+  kRandomSmallE5M2 = 10,
 };
 
 struct RandomArguments {
@@ -62,6 +66,9 @@ struct ReferenceArguments {
   int32_t act, out;
   DevicePointer residual;
   float output_scale, product_error;
+  DevicePointer row_scale;
+  float sum_scale;
+  int32_t bias_type;
   int32_t bits, unused;
 };
 

@@ -26,7 +26,9 @@ PackArguments PackArgumentsFor(const PackedLayout& layout, const PlanePointers& 
   arguments.offset_binary = layout.offset_binary ? 1 : 0;
   arguments.zero_mode = static_cast<int32_t>(layout.zeros);
   arguments.gated = layout.gated ? 1 : 0;
-  arguments.scale_type = PackedScaleType(layout.scale) == layout.scale ? 0 : static_cast<int32_t>(layout.scale);
+  arguments.scale_type = PackedScaleType(layout.scale) == layout.scale && layout.scale != DataType::kF32
+                             ? 0
+                             : static_cast<int32_t>(layout.scale);
   return arguments;
 }
 
@@ -92,16 +94,20 @@ absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t fir
   arguments.group = weight.has_scale ? weight.group : 0;
   arguments.activation = static_cast<int32_t>(op.activation());
   arguments.scale = static_cast<int32_t>(weight.scale);
-  arguments.plain = weight.element.quantized() ? 0 : static_cast<int32_t>(weight.element.plain);
+  const bool unpacked = PackedLayout::For(op).placement == CodePlacement::kNatural;
+  arguments.plain = unpacked ? static_cast<int32_t>(CodeType(weight.element)) : 0;
   arguments.act = static_cast<int32_t>(op.act());
   arguments.out = static_cast<int32_t>(op.out());
   if (epilogue.residual != 0) {
     arguments.residual = epilogue.residual + static_cast<DevicePointer>(first * op.columns() * Bytes(op.out()));
   }
   arguments.output_scale = epilogue.output_scale;
+  if (epilogue.row_scale != 0) arguments.row_scale = epilogue.row_scale + static_cast<DevicePointer>(first * 4);
+  arguments.sum_scale = epilogue.sum_scale;
+  arguments.bias_type = static_cast<int32_t>(op.bias_type());
   arguments.product_error = static_cast<float>(ProductError(op));
   arguments.zero_mode = weight.has_scale ? static_cast<int32_t>(weight.zeros) : 0;
-  if (weight.element.quantized()) {
+  if (!unpacked) {
     arguments.bits = weight.element.bits;
     for (uint32_t code = 0; code < 1u << weight.element.bits; code++) {
       arguments.table[code] = static_cast<float>(weight.element.Decode(code));

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/backend/cuda/status_macros.h"
+#include "core/reference/operand_draw.h"
 
 namespace ladder::cuda {
 namespace {
@@ -14,9 +15,10 @@ namespace {
 constexpr int64_t kReferenceBytes = 8;  // per element: the result and the sum of magnitudes, in fp32
 constexpr int64_t kLeastReferenceRows = 64;
 constexpr float kOutputScale = -0.7f;  // no power of two: its product is rounded
+constexpr float kSumScale = 0.007f;    // likewise
 
 // Random streams of one seed.
-enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias, kResidual };
+enum StreamId : uint64_t { kX = 1, kCodes, kScales, kZeros, kBias, kResidual, kRowScale };
 
 RandomArguments Matrix(DevicePointer out, int64_t rows, int64_t columns, int32_t kind, uint64_t seed, StreamId id,
                        float low, float high, int32_t bits = 0) {
@@ -37,10 +39,17 @@ int32_t Uniform(DataType type) {
       return kRandomE8M0;
     case DataType::kE5M2:
     case DataType::kI8:
+      return kRandomBytes;
     case DataType::kI32:
-      break;  // of no operator that a schedule serves
+      break;  // of no operand
   }
   return kRandomF32;
+}
+
+// An operand of 8-bit activations; core/reference/operand_draw.h says why small.
+int32_t Codes8(DataType type, bool small) {
+  if (!small) return kRandomBytes;
+  return type == DataType::kI8 ? kRandomSmallI8 : type == DataType::kE5M2 ? kRandomSmallE5M2 : kRandomSmallE4M3;
 }
 
 absl::Status AllocatePlanes(int64_t codes, int64_t scales, int64_t zeros, Memory& codes_out, Memory& scales_out,
@@ -66,14 +75,14 @@ void WorkloadData::Clear() {
 }
 
 void WorkloadData::FreeRows() {
-  for (Memory* memory : {&x_, &residual_, &y_, &reference_, &magnitude_}) memory->Free();
+  for (Memory* memory : {&x_, &row_scale_, &residual_, &y_, &reference_, &magnitude_}) memory->Free();
   rows_ = reference_rows_ = reference_count_ = 0;
 }
 
 int64_t WorkloadData::HeldBytes() const {
   int64_t bytes = natural_.bytes() + packed_.bytes();
   for (const Planes& copy : copies_) bytes += copy.bytes();
-  for (const Memory* memory : {&bias_, &x_, &residual_, &y_, &workspace_, &reference_, &magnitude_})
+  for (const Memory* memory : {&bias_, &x_, &row_scale_, &residual_, &y_, &workspace_, &reference_, &magnitude_})
     bytes += memory->bytes();
   return bytes;
 }
@@ -88,7 +97,8 @@ WeightPointers WorkloadData::weight(int copy) const {
 }
 
 EpilogueArguments WorkloadData::epilogue() const {
-  return {workload_.op.residual() ? residual_.pointer() : 0, workload_.op.scales_output() ? kOutputScale : 1.0f};
+  return {workload_.op.residual() ? residual_.pointer() : 0, workload_.op.scales_output() ? kOutputScale : 1.0f,
+          row_scale_.pointer(), workload_.op.scales_sums() ? kSumScale : 1.0f};
 }
 
 absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference, const SupportKernels& support) {
@@ -136,8 +146,16 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
   if (rows_ == 0) {
     LADDER_ASSIGN_OR_RETURN(x_, Memory::Allocate(x_bytes));
     LADDER_ASSIGN_OR_RETURN(y_, Memory::Allocate(y_bytes));
-    LADDER_RETURN_IF_ERROR(support.Random(
-        Matrix(x_.pointer(), workload.m, op.k(), Uniform(op.activation()), workload.seed, kX, -1, 1), stream_));
+    const OperandDraw draw = DrawFor(op);
+    const int32_t kind = Bytes(op.activation()) == 1 ? Codes8(op.activation(), draw.small_x) : Uniform(op.activation());
+    LADDER_RETURN_IF_ERROR(
+        support.Random(Matrix(x_.pointer(), workload.m, op.k(), kind, workload.seed, kX, -1, 1), stream_));
+    if (op.activation_scale() == ActivationScale::kRow) {
+      LADDER_ASSIGN_OR_RETURN(row_scale_, Memory::Allocate(workload.m * 4));
+      LADDER_RETURN_IF_ERROR(support.Random(Matrix(row_scale_.pointer(), 1, workload.m, kRandomF32, workload.seed,
+                                                   kRowScale, draw.least_scale, draw.greatest_scale),
+                                            stream_));
+    }
     if (op.residual()) {
       LADDER_ASSIGN_OR_RETURN(residual_, Memory::Allocate(residual_bytes));
       LADDER_RETURN_IF_ERROR(support.Random(
@@ -156,14 +174,19 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
     LADDER_RETURN_IF_ERROR(AllocatePlanes(layout_.weight_bytes(), layout_.scale_bytes(), layout_.zero_bytes(),
                                           packed_.codes, packed_.scales, packed_.zeros));
     if (op.bias()) {
-      LADDER_ASSIGN_OR_RETURN(bias_, Memory::Allocate(op.n() * Bytes(op.activation())));
+      LADDER_ASSIGN_OR_RETURN(bias_, Memory::Allocate(op.n() * Bytes(op.bias_type())));
       LADDER_RETURN_IF_ERROR(
-          support.Random(Matrix(bias_.pointer(), 1, op.n(), Uniform(op.activation()), seed, kBias, -1, 1), stream_));
+          support.Random(Matrix(bias_.pointer(), 1, op.n(), Uniform(op.bias_type()), seed, kBias, -1, 1), stream_));
     }
   }
   if (layout_.placement == CodePlacement::kNatural) {
-    return support.Random(Matrix(packed_.codes.pointer(), layout_.n, layout_.k, Uniform(op.weight().element.plain),
-                                 seed, kCodes, -0.125f, 0.125f),
+    const DataType type = CodeType(op.weight().element);
+    const int32_t kind = layout_.bits == 8 ? Codes8(type, DrawFor(op).small_w) : Uniform(type);
+    LADDER_RETURN_IF_ERROR(support.Random(
+        Matrix(packed_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes, -0.125f, 0.125f), stream_));
+    if (layout_.groups == 0) return absl::OkStatus();
+    return support.Random(Matrix(packed_.scales.pointer(), layout_.n, layout_.groups, Uniform(layout_.scale), seed,
+                                 kScales, 0.005f, 0.03f),
                           stream_);
   }
   LADDER_RETURN_IF_ERROR(AllocatePlanes(NaturalWeightBytes(layout_), NaturalScaleBytes(layout_),

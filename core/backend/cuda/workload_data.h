@@ -73,7 +73,7 @@ class WorkloadData {
   std::string weight_key_;  // of what the buffers below hold; empty: nothing
   int64_t rows_ = 0;        // that x, the residual and y have room for
   Planes natural_, packed_;
-  Memory bias_, x_, residual_, y_, workspace_, reference_, magnitude_;
+  Memory bias_, x_, row_scale_, residual_, y_, workspace_, reference_, magnitude_;
   std::vector<Planes> copies_;
   int64_t reference_rows_ = 0;   // capacity
   int64_t reference_first_ = 0;  // rows held: first .. first + count
