@@ -187,12 +187,12 @@ TEST(Supports, SaysWhatItNeeds) {
 }
 
 TEST(WgmmaInstruction, NamesEveryOperandOnce) {
-  const std::string registers = WgmmaInstructionHeader(WgmmaSource::kRegisters, DataType::kBF16, 16);
+  const std::string registers = WgmmaInstructionHeader(WgmmaSource::kRegisters, DataType::kBF16, DataType::kBF16, 16);
   EXPECT_NE(
       registers.find("m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, %12, p, 1, 1, 0;"),
       std::string::npos);
   EXPECT_NE(registers.find("setp.ne.b32 p, %13, 0"), std::string::npos);
-  const std::string shared = WgmmaInstructionHeader(WgmmaSource::kShared, DataType::kF16, 8);
+  const std::string shared = WgmmaInstructionHeader(WgmmaSource::kShared, DataType::kF16, DataType::kF16, 8);
   EXPECT_NE(shared.find("m64n8k16.f32.f16.f16 {%0, %1, %2, %3}, %4, %5, p, 1, 1, 0, 0;"), std::string::npos);
 }
 
