@@ -83,7 +83,8 @@ LADDER_DEVICE float reference_bias(const ReferenceArguments& p, i64 n) {
 
 // Writes output (m, column) and its magnitude, from the sum of that row of W or, with swiglu, from those of the gate
 // row and of the up row half of N further on.
-LADDER_DEVICE void reference_finish(const ReferenceArguments& p, i64 m, i64 column, double sum, float magnitude,
+// Called, not inlined: sixteen copies of the activation functions in fp64 would push the sums out of the registers.
+static __device__ __noinline__ void reference_finish(const ReferenceArguments& p, i64 m, i64 column, double sum, float magnitude,
                                     double up, float up_magnitude) {
   const bool gated = p.act == kReferenceSwiglu;
   const i64 columns = gated ? p.n / 2 : p.n;
@@ -150,7 +151,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support
         }
       }
       for (i64 k0 = 0; k0 < p.k; k0 += kDepth) {
-#pragma unroll
+#pragma unroll 1  // four copies of every type's decode would not fit the registers
         for (int j = 0; j < 4; j++) {
           const i64 k = k0 + fill_k + j, m = m0 + fill_row, n = n0 + fill_row;
           x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_value(p.x, m * p.k + k, p.activation) : 0.0f;
