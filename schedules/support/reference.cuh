@@ -84,8 +84,8 @@ LADDER_DEVICE float reference_bias(const ReferenceArguments& p, i64 n) {
 // Writes output (m, column) and its magnitude, from the sum of that row of W or, with swiglu, from those of the gate
 // row and of the up row half of N further on.
 // Called, not inlined: sixteen copies of the activation functions in fp64 would push the sums out of the registers.
-static __device__ __noinline__ void reference_finish(const ReferenceArguments& p, i64 m, i64 column, double sum, float magnitude,
-                                    double up, float up_magnitude) {
+static __device__ __noinline__ void reference_finish(const ReferenceArguments& p, i64 m, i64 column, double sum,
+                                                     float magnitude, double up, float up_magnitude) {
   const bool gated = p.act == kReferenceSwiglu;
   const i64 columns = gated ? p.n / 2 : p.n;
   const float scale = p.sum_scale * (p.row_scale != nullptr ? p.row_scale[m] : 1.0f);

@@ -64,7 +64,8 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
   const double u = std::ldexp(1.0, -24);
   for (int64_t i = 0; i < kM * op.columns(); i++) {
     // Random codes of floats may be NaNs, which make a row NaN for both.
-    ASSERT_EQ(std::isnan(got[i]), std::isnan(expected[i])) << "[" << i / op.columns() << ", " << i % op.columns() << "]";
+    ASSERT_EQ(std::isnan(got[i]), std::isnan(expected[i]))
+        << "[" << i / op.columns() << ", " << i % op.columns() << "]";
     if (std::isnan(expected[i])) continue;
     ASSERT_LE(std::fabs(got[i] - expected[i]), 1.13 * 20 * u * magnitude[i] + u * std::fabs(expected[i]))
         << "[" << i / op.columns() << ", " << i % op.columns() << "]";
