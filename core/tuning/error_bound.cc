@@ -31,7 +31,7 @@ double Gamma(int64_t k) {
 // them is lost, and the bound holds what is added in fp32 (an addition a chunk, each 2^-24 of the sum so far) and what
 // splits add.
 double Gamma8(const NormalizedOperator& op) {
-  const double additions = op.activation() == DataType::kI8 ? 1 : static_cast<double>((op.k() + 127) / 128);
+  const int64_t additions = op.activation() == DataType::kI8 ? 1 : (op.k() + 127) / 128;
   return (additions + 64) * kFloatRoundoff;
 }
 
