@@ -466,8 +466,13 @@ TEST_F(StoreTest, LookUpsTakeMicroseconds) {
   RecordProperty("lookups_per_second", static_cast<int>(copied));
   RecordProperty("shared_lookups_per_second", static_cast<int>(shared));
   // A tenth of what an idle machine does: the tests run beside others, and with sanitizers.
-  EXPECT_GT(copied, 20'000);
-  EXPECT_GT(shared, 50'000);
+#if defined(__SANITIZE_THREAD__)
+  constexpr double kInstrumented = 4;  // every access of memory is a call: 19,000 copied a second beside another build
+#else
+  constexpr double kInstrumented = 1;
+#endif
+  EXPECT_GT(copied, 20'000 / kInstrumented);
+  EXPECT_GT(shared, 50'000 / kInstrumented);
 }
 
 }  // namespace
