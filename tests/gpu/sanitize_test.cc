@@ -113,6 +113,9 @@ TEST_F(Sanitize, EveryScheduleAtTheCornersOfItsParameters) {
   for (const auto& [key, job] : jobs) {
     const absl::StatusOr<CompiledKernel>& kernel = compiled[i++];
     ASSERT_TRUE(kernel.ok()) << job.name << ": " << kernel.status();
+    // A sanitizer knows every kernel by the same name: what it finds is of the last one named before.
+    std::printf("%s m=%d %s\n", job.op.ToString().c_str(), static_cast<int>(job.m), job.name.c_str());
+    std::fflush(stdout);
     const absl::StatusOr<Verification> result =
         gpu().device->Verify({job.op, job.m, 1}, {kernel->binary, job.lowered.launch, job.lowered.numerics});
     ASSERT_TRUE(result.ok()) << job.op.ToString() << " m=" << job.m << " " << job.name << ": " << result.status();
