@@ -32,6 +32,15 @@
 namespace ladder {
 
 // Where things lie in shared memory, and how scales are walked.
+// Arrivals by which a warp releases a stage. A warp barrier between converged lanes is no instruction, and racecheck,
+// which sees instructions, takes all lanes' reads but the arriving one's for unordered (31 hazards of 32); its runs let
+// every lane arrive.
+#ifdef LADDER_EVERY_LANE_RELEASES
+inline constexpr u32 kReleases = 32;
+#else
+inline constexpr u32 kReleases = 1;
+#endif
+
 template <class Config>
 struct WgmmaPlan {
   static constexpr int kTiles = Config::kMathGroups * Config::kRowTiles;  // of 64 rows
@@ -131,7 +140,7 @@ LADDER_DEVICE int wgmma_start(const MatmulTmaArguments& arguments, u32 base) {
 #pragma unroll 1
   for (int i = 0; i < Config::kStages; i++) {
     barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
+    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4 * kReleases);
   }
   barrier_init_fence();
   const typename Plan::Walk walk(arguments.base.m);
@@ -168,11 +177,10 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, 
   }
 }
 
-// A math warp is done with a stage. That its lanes have met in a product since they read their words orders nothing for
-// memory: the warp barrier does, and is what racecheck wants to see.
+// A math warp is done with a stage: one lane tells, for all of them have met in a product since they read their words.
 LADDER_DEVICE void release_stage(u32 empty) {
   warp_sync();
-  if (lane_id() == 0) barrier_arrive(empty);
+  if (lane_id() < kReleases) barrier_arrive(empty);
 }
 
 // One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where
