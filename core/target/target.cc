@@ -144,7 +144,7 @@ constexpr std::array kRealFields = {
     RealField{"launch_us", &DeviceLimits::launch_us},
 };
 
-absl::Status Bad(absl::string_view text, absl::string_view why) {
+absl::Status BadTarget(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("target: cannot read \"", text.substr(0, 80), "\": ", why));
 }
 
@@ -169,32 +169,32 @@ std::string Target::ToString() const {
 
 absl::StatusOr<Target> Target::Parse(absl::string_view text) {
   const std::vector<absl::string_view> pieces = absl::StrSplit(text, ';');
-  if (pieces.size() != 3 + kIntegerFields.size() + kRealFields.size()) return Bad(text, "wrong number of fields");
+  if (pieces.size() != 3 + kIntegerFields.size() + kRealFields.size()) return BadTarget(text, "wrong number of fields");
   Target target;
-  if (pieces[0] != "nvidia" && pieces[0] != "amd") return Bad(text, "the vendor must be nvidia or amd");
+  if (pieces[0] != "nvidia" && pieces[0] != "amd") return BadTarget(text, "the vendor must be nvidia or amd");
   target.vendor = pieces[0] == "nvidia" ? Vendor::kNvidia : Vendor::kAmd;
   target.arch = std::string(pieces[1]);
   target.model = std::string(pieces[2]);
   if (target.arch.empty() || target.arch.size() > 32 || target.model.empty() || target.model.size() > 128) {
-    return Bad(text, "architecture or model missing");
+    return BadTarget(text, "architecture or model missing");
   }
   size_t at = 3;
   for (const IntegerField& field : kIntegerFields) {
     const std::vector<absl::string_view> pair = absl::StrSplit(pieces[at++], absl::MaxSplits('=', 1));
     int64_t value = 0;
     if (pair.size() != 2 || pair[0] != field.name || !absl::SimpleAtoi(pair[1], &value) || value < 1) {
-      return Bad(text, absl::StrCat(field.name, " must be a positive number"));
+      return BadTarget(text, absl::StrCat(field.name, " must be a positive number"));
     }
     field.set(target.limits, value);
     // Most are narrower than what was read.
-    if (field.get(target.limits) != value) return Bad(text, absl::StrCat(field.name, " is too large"));
+    if (field.get(target.limits) != value) return BadTarget(text, absl::StrCat(field.name, " is too large"));
   }
   for (const RealField& field : kRealFields) {
     const std::vector<absl::string_view> pair = absl::StrSplit(pieces[at++], absl::MaxSplits('=', 1));
     double value = 0;
     if (pair.size() != 2 || pair[0] != field.name || !absl::SimpleAtod(pair[1], &value) || !(value >= 0) ||
         !std::isfinite(value)) {
-      return Bad(text, absl::StrCat(field.name, " must be a number"));
+      return BadTarget(text, absl::StrCat(field.name, " must be a number"));
     }
     target.limits.*field.member = value;
   }

@@ -56,7 +56,7 @@ const std::vector<ElementType>& BuiltIns() {
   return elements;
 }
 
-absl::Status Bad(absl::string_view field, absl::string_view what) {
+absl::Status BadElement(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
 }
 
@@ -68,25 +68,25 @@ bool SameValues(const std::vector<float>& a, const std::vector<float>& b) {
 absl::StatusOr<FloatFormat> CheckLayout(const FloatLayout& layout) {
   // A mantissa bit is not needed (e3m0 has none), an exponent is: without one the format is an integer's.
   if (layout.exponent_bits < 1 || layout.exponent_bits > kMaxBits) {
-    return Bad("float.exponent_bits", absl::StrCat(layout.exponent_bits, " is not in 1..", kMaxBits));
+    return BadElement("float.exponent_bits", absl::StrCat(layout.exponent_bits, " is not in 1..", kMaxBits));
   }
   if (layout.mantissa_bits < 0 || layout.mantissa_bits >= kMaxBits) {
-    return Bad("float.mantissa_bits", absl::StrCat(layout.mantissa_bits, " is not in 0..", kMaxBits - 1));
+    return BadElement("float.mantissa_bits", absl::StrCat(layout.mantissa_bits, " is not in 0..", kMaxBits - 1));
   }
   FloatFormat format;
   format.exponent_bits = static_cast<int>(layout.exponent_bits);
   format.mantissa_bits = static_cast<int>(layout.mantissa_bits);
   format.has_sign = !layout.is_unsigned;
   if (format.bits() > kMaxBits) {
-    return Bad("float", absl::StrCat(format.bits(), " bits in all, and an element has at most ", kMaxBits));
+    return BadElement("float", absl::StrCat(format.bits(), " bits in all, and an element has at most ", kMaxBits));
   }
   const int64_t bias = layout.bias.value_or((int64_t{1} << (format.exponent_bits - 1)) - 1);
-  if (bias < -256 || bias > 256) return Bad("float.bias", absl::StrCat(bias, " is not in -256..256"));
+  if (bias < -256 || bias > 256) return BadElement("float.bias", absl::StrCat(bias, " is not in -256..256"));
   // 2^8 exponents then stay well inside fp32, so that every value is a normal number of it.
   const int64_t highest = (int64_t{1} << format.exponent_bits) - 1 - bias, lowest = 1 - bias - format.mantissa_bits;
   if (highest > 127 || lowest < -126) {
-    return Bad("float.bias", absl::StrCat(bias, " makes values of 2^", highest > 127 ? highest : lowest,
-                                          ", beyond fp32's normal numbers"));
+    return BadElement("float.bias", absl::StrCat(bias, " makes values of 2^", highest > 127 ? highest : lowest,
+                                                 ", beyond fp32's normal numbers"));
   }
   format.bias = static_cast<int>(bias);
   if (layout.specials.empty() || layout.specials == "none") {
@@ -96,7 +96,7 @@ absl::StatusOr<FloatFormat> CheckLayout(const FloatLayout& layout) {
   } else if (layout.specials == "ieee") {
     format.specials = FloatSpecials::kIeee;
   } else {
-    return Bad("float.specials", absl::StrCat("unknown kind \"", layout.specials, "\"; known: none, nan, ieee"));
+    return BadElement("float.specials", absl::StrCat("unknown kind \"", layout.specials, "\"; known: none, nan, ieee"));
   }
   return format;
 }
@@ -170,19 +170,20 @@ absl::StatusOr<ElementType> Define(const ElementDefinition& definition) {
   std::vector<float> values = definition.table;
   int64_t bits = definition.bits;
   if (definition.layout.has_value()) {
-    if (!values.empty()) return Bad("table", "given beside float: an element is one or the other");
+    if (!values.empty()) return BadElement("table", "given beside float: an element is one or the other");
     const absl::StatusOr<FloatFormat> format = CheckLayout(*definition.layout);
     if (!format.ok()) return format.status();
     if (bits != 0 && bits != format->bits()) {
-      return Bad("bits", absl::StrCat(bits, ", and float has ", format->bits(), " with its sign"));
+      return BadElement("bits", absl::StrCat(bits, ", and float has ", format->bits(), " with its sign"));
     }
     bits = format->bits();
     values.resize(size_t{1} << bits);
     for (uint32_t code = 0; code < values.size(); code++) values[code] = static_cast<float>(format->Decode(code));
   } else {
-    if (bits < 1 || bits > kMaxBits) return Bad("bits", absl::StrCat(bits, " is not in 1..", kMaxBits));
+    if (bits < 1 || bits > kMaxBits) return BadElement("bits", absl::StrCat(bits, " is not in 1..", kMaxBits));
     if (values.size() != size_t{1} << bits) {
-      return Bad("table", absl::StrCat(values.size(), " values, and ", bits, " bits have ", 1 << bits, " codes"));
+      return BadElement("table",
+                        absl::StrCat(values.size(), " values, and ", bits, " bits have ", 1 << bits, " codes"));
     }
   }
   for (const ElementType& element : BuiltIns()) {

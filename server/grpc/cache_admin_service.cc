@@ -22,7 +22,7 @@ namespace {
 
 namespace pb = tune::v1;
 
-constexpr size_t kChunkBytes = size_t{1} << 20;
+constexpr size_t kExportChunkBytes = size_t{1} << 20;
 
 class CacheAdminService final : public pb::CacheAdmin::CallbackService {
  public:
@@ -110,7 +110,7 @@ class CacheAdminService final : public pb::CacheAdmin::CallbackService {
     using Next = absl::StatusOr<std::optional<pb::ExportChunk>>;
     auto* writer = new PullWriter<pb::ExportChunk>(context, [spool]() -> Next {
       if (!spool->ok()) return spool->status();
-      absl::StatusOr<std::string> bytes = (**spool)->Read(kChunkBytes);
+      absl::StatusOr<std::string> bytes = (**spool)->Read(kExportChunkBytes);
       if (!bytes.ok()) return bytes.status();
       if (bytes->empty()) return std::nullopt;
       pb::ExportChunk chunk;

@@ -26,7 +26,7 @@ namespace pb = tune::v1;
 
 constexpr size_t kMaxBatch = 1024;
 constexpr int kMaxWatched = 1024;
-constexpr size_t kChunkBytes = size_t{1} << 20;
+constexpr size_t kBinaryChunkBytes = size_t{1} << 20;
 
 bool IsHexDigest(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -182,7 +182,7 @@ class KernelCacheService final : public RawLookups {
           if (!blob.ok()) return blob.status();
           if (offset >= blob->size()) return std::nullopt;
           pb::BlobChunk chunk;
-          chunk.set_data(blob->substr(offset, kChunkBytes));
+          chunk.set_data(blob->substr(offset, kBinaryChunkBytes));
           offset += chunk.data().size();
           return chunk;
         });

@@ -14,7 +14,7 @@
 namespace ladder {
 namespace {
 
-absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(absl::StrCat("its header ", what)); }
+absl::Status BadNpy(absl::string_view what) { return absl::InvalidArgumentError(absl::StrCat("its header ", what)); }
 
 // Takes `token` and the white space around it.
 bool Take(absl::string_view& text, absl::string_view token) {
@@ -59,10 +59,10 @@ bool TakeShape(absl::string_view& text, std::vector<int64_t>& shape) {
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text) {
   NpyHeader header;
   bool has_descr = false, has_order = false, has_shape = false;
-  if (!Take(text, "{")) return Bad("is not a dictionary");
+  if (!Take(text, "{")) return BadNpy("is not a dictionary");
   while (!Take(text, "}")) {
     std::string key;
-    if (!TakeText(text, key) || !Take(text, ":")) return Bad("is not a dictionary of texts");
+    if (!TakeText(text, key) || !Take(text, ":")) return BadNpy("is not a dictionary of texts");
     bool good = false;
     if (key == "descr") {
       good = has_descr = TakeText(text, header.descr);
@@ -71,11 +71,11 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text) {
     } else if (key == "shape") {
       good = has_shape = TakeShape(text, header.shape);
     }
-    if (!good) return Bad(absl::StrCat("has a \"", absl::CHexEscape(key), "\" that can't be understood"));
-    if (!Take(text, ",") && !absl::StartsWith(text, "}")) return Bad("is not a dictionary of texts");
+    if (!good) return BadNpy(absl::StrCat("has a \"", absl::CHexEscape(key), "\" that can't be understood"));
+    if (!Take(text, ",") && !absl::StartsWith(text, "}")) return BadNpy("is not a dictionary of texts");
   }
-  if (!text.empty()) return Bad("goes on after its dictionary");
-  if (!has_descr || !has_order || !has_shape) return Bad("lacks one of descr, fortran_order and shape");
+  if (!text.empty()) return BadNpy("goes on after its dictionary");
+  if (!has_descr || !has_order || !has_shape) return BadNpy("lacks one of descr, fortran_order and shape");
   return header;
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(what); }
+absl::Status BadSafetensors(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 // As a JSON text, so that what a file calls its tensors can't write to a terminal.
 std::string Quoted(const std::string& text) {
@@ -49,31 +49,31 @@ bool TakeNumbers(const json& entry, const char* key, std::vector<int64_t>& numbe
 
 absl::StatusOr<TensorEntry> FindTensor(absl::string_view header, int64_t data_bytes, const std::string& name) {
   const json document = json::parse(header, nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object()) return Bad("its header is not a JSON object");
+  if (!document.is_object()) return BadSafetensors("its header is not a JSON object");
   auto found = document.find(name);
   if (name.empty()) {
     found = document.begin();
     if (found != document.end() && found.key() == "__metadata__") ++found;
     const size_t tensors = document.size() - document.count("__metadata__");
-    if (tensors != 1) return Bad(absl::StrCat("name a tensor by --tensor; ", SomeNames(document)));
+    if (tensors != 1) return BadSafetensors(absl::StrCat("name a tensor by --tensor; ", SomeNames(document)));
   }
   if (found == document.end() || found.key() == "__metadata__") {
-    return Bad(absl::StrCat("there is no tensor ", Quoted(name), "; ", SomeNames(document)));
+    return BadSafetensors(absl::StrCat("there is no tensor ", Quoted(name), "; ", SomeNames(document)));
   }
   const std::string tensor = absl::StrCat("tensor ", Quoted(found.key()), " ");
-  if (!found->is_object()) return Bad(tensor + "is not described by an object");
+  if (!found->is_object()) return BadSafetensors(tensor + "is not described by an object");
   TensorEntry entry;
   const auto dtype = found->find("dtype");
-  if (dtype == found->end() || !dtype->is_string()) return Bad(tensor + "has no dtype");
+  if (dtype == found->end() || !dtype->is_string()) return BadSafetensors(tensor + "has no dtype");
   entry.dtype = dtype->get<std::string>();
-  if (!TakeNumbers(*found, "shape", entry.shape)) return Bad(tensor + "has no shape of whole numbers");
+  if (!TakeNumbers(*found, "shape", entry.shape)) return BadSafetensors(tensor + "has no shape of whole numbers");
   std::vector<int64_t> offsets;
   if (!TakeNumbers(*found, "data_offsets", offsets) || offsets.size() != 2) {
-    return Bad(tensor + "has no data_offsets of two whole numbers");
+    return BadSafetensors(tensor + "has no data_offsets of two whole numbers");
   }
   entry.begin = offsets[0], entry.end = offsets[1];
   if (entry.begin > entry.end || entry.end > data_bytes) {
-    return Bad(absl::StrCat(tensor, "lies in bytes ", entry.begin, " to ", entry.end, " of the data, and the file has ",
+    return BadSafetensors(absl::StrCat(tensor, "lies in bytes ", entry.begin, " to ", entry.end, " of the data, and the file has ",
                             data_bytes));
   }
   return entry;

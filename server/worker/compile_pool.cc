@@ -12,8 +12,6 @@
 namespace ladder {
 namespace {
 
-constexpr int kKillsAllowed = 2;
-constexpr size_t kRememberedKillers = 4096;
 // A call for one or two kernels has someone waiting for a first kernel; it goes before a tune's dozens.
 constexpr size_t kUrgentBatch = 2;
 

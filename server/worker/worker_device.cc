@@ -14,8 +14,6 @@
 namespace ladder {
 namespace {
 
-constexpr int kKillsAllowed = 2;
-constexpr size_t kRememberedKillers = 4096;
 constexpr size_t kMaxText = 4096;
 
 // What identifies a configuration: the kernels and the shape, not the random inputs of this time.

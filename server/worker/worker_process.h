@@ -18,6 +18,9 @@ namespace ladder {
 
 // The descriptor on which a worker finds its socket.
 inline constexpr int kWorkerDescriptor = 3;
+// What ends this many workers is denied from then on; beyond this many killers all are forgotten.
+inline constexpr int kKillsAllowed = 2;
+inline constexpr size_t kRememberedKillers = 4096;
 
 struct WorkerCommand {
   std::string program;  // a path
