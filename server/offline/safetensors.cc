@@ -73,8 +73,8 @@ absl::StatusOr<TensorEntry> FindTensor(absl::string_view header, int64_t data_by
   }
   entry.begin = offsets[0], entry.end = offsets[1];
   if (entry.begin > entry.end || entry.end > data_bytes) {
-    return BadSafetensors(absl::StrCat(tensor, "lies in bytes ", entry.begin, " to ", entry.end, " of the data, and the file has ",
-                            data_bytes));
+    return BadSafetensors(absl::StrCat(tensor, "lies in bytes ", entry.begin, " to ", entry.end,
+                                       " of the data, and the file has ", data_bytes));
   }
   return entry;
 }
