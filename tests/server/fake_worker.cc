@@ -14,6 +14,7 @@
 #include "core/store/keys.h"
 #include "schedules/catalog.h"
 #include "server/worker/worker_main.h"
+#include "tests/server/ordered_fault.h"
 
 namespace ladder {
 namespace {
@@ -57,6 +58,12 @@ void Misbehave(const std::string& text) {
   }
 }
 
+// What the faults of a GPU's kernel look like from here.
+std::string OrderedMisbehaviour(const std::string& fault) {
+  if (fault.empty()) return "";
+  return fault == "loop" ? "!hang" : "!illegal " + fault;
+}
+
 class FakeCompiler final : public Compiler {
  public:
   std::string Version() const override { return "fake compiler 1"; }
@@ -71,11 +78,15 @@ class FakeCompiler final : public Compiler {
       }
       CompiledKernel kernel;
       kernel.binary = "binary of " + request.arch + " " + request.source.text;
+      if (request.source.text != support_.text) kernel.binary += OrderedMisbehaviour(TakeOrderedFault());
       kernel.registers = 64;
       results.push_back(kernel);
     }
     return results;
   }
+
+ private:
+  const KernelSource support_ = MakeCatalog().support;
 };
 
 class FakeDevice final : public Device {
@@ -90,7 +101,10 @@ class FakeDevice final : public Device {
     if (!loaded_) return absl::FailedPreconditionError("the support kernels are not loaded");
     if (const char* fault = std::getenv("LADDER_FAKE_FAULT"); fault != nullptr) Misbehave(fault);
     Misbehave(kernel.binary);
-    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("an illegal address");
+    if (kernel.binary.find("!illegal misaligned") != std::string::npos) {
+      return absl::InternalError("CUDA_ERROR_MISALIGNED_ADDRESS");
+    }
+    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("CUDA_ERROR_ILLEGAL_ADDRESS");
     std::this_thread::sleep_for(std::chrono::milliseconds(Delay()));
     Verification verification;
     verification.passed = true;
