@@ -171,12 +171,24 @@ class TunerService final : public pb::Tuner::CallbackService {
       return absl::InvalidArgumentError(
           absl::StrCat("options.budget_ms: expected 0 to ", kMaxBudgetMs, ", got ", options.budget_ms()));
     }
+    if (options.share_duty_percent() < 0 || options.share_duty_percent() > 100) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("options.share_duty_percent: expected 0 to 100, got ", options.share_duty_percent()));
+    }
+    const Config& config = serving_.config;
+    if (options.share_gpu() && config.tuning_share_gpu == "never") {
+      return absl::FailedPreconditionError(
+          "options.share_gpu: this service never tunes on a GPU that others use (its configuration's tuning.share_gpu "
+          "is \"never\")");
+    }
     TuneSpec spec{std::move(op->op), std::move(op->m), request.target(), {}};
-    spec.options.candidates = options.candidates() > 0 ? options.candidates() : serving_.config.tuning_candidates;
-    spec.options.finalists = serving_.config.tuning_finalists;
-    spec.options.budget =
-        options.budget_ms() > 0 ? absl::Milliseconds(options.budget_ms()) : serving_.config.tuning_budget;
+    spec.options.candidates = options.candidates() > 0 ? options.candidates() : config.tuning_candidates;
+    spec.options.finalists = config.tuning_finalists;
+    spec.options.budget = options.budget_ms() > 0 ? absl::Milliseconds(options.budget_ms()) : config.tuning_budget;
     spec.options.force = options.force();
+    spec.options.share_gpu = options.share_gpu() || config.tuning_share_gpu == "always";
+    spec.options.share_duty_percent =
+        options.share_duty_percent() > 0 ? options.share_duty_percent() : config.tuning_share_duty_percent;
     return spec;
   }
 

@@ -24,6 +24,7 @@ std::string SpecDigest(const TuneSpec& spec) {
   text.Field("op", spec.op.ToString()).Field("m", absl::StrJoin(spec.m, ",")).Field("target", spec.target);
   text.Field("candidates", spec.options.candidates).Field("finalists", spec.options.finalists);
   text.Field("budget_ms", absl::ToInt64Milliseconds(spec.options.budget)).Field("force", spec.options.force ? 1 : 0);
+  text.Field("share_gpu", spec.options.share_gpu ? 1 : 0).Field("duty", spec.options.share_duty_percent);
   return text.Digest();
 }
 

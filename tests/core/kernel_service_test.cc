@@ -189,6 +189,12 @@ TEST_F(KernelServiceTest, AnIncumbentStaysWithinTheNoise) {
   EXPECT_EQ(kept.winner().candidate.ToString(), "near(x=2)");
   EXPECT_EQ(kept.winner().measurement.median_us, 4.0);  // its own time, not the challenger's
   times_["near(x=3)"] = 3.5;
+  // Twelve percent, but not beyond three deviations of the incumbent's own time, which are 0.6 here.
+  device_.on_profile = [](std::vector<Measurement>& results) {
+    for (Measurement& m : results) m.spread_us = m.median_us == 4.0 ? 0.2 : 0.01;
+  };
+  EXPECT_EQ(Acquire(service, true)->record.winner().candidate.ToString(), "near(x=2)");
+  device_.on_profile = nullptr;
   EXPECT_EQ(Acquire(service, true)->record.winner().candidate.ToString(), "near(x=3)");
 }
 
@@ -224,6 +230,16 @@ TEST_F(KernelServiceTest, FastAnswersWithOneVerifiedKernelAndTuningReplacesIt) {
   EXPECT_FALSE(tuned->cache_hit);
   EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=7)");
   EXPECT_GT(tuned->record.generation, fast->record.generation);
+}
+
+TEST_F(KernelServiceTest, FastPassesOverWhatLacksMemoryAndSaysSoIfAllDo) {
+  KernelService service = Service();
+  device_.greedy = "near(x=1)";
+  const auto fast = service.AcquireFast(op_, 16, h200_);
+  ASSERT_TRUE(fast.ok()) << fast.status();
+  EXPECT_EQ(fast->record.winner().candidate.ToString(), "near(x=2)");
+  device_.greedy = "all";
+  EXPECT_EQ(service.AcquireFast(op_, 32, h200_).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(KernelServiceTest, WhatWasDeniedOrLackedMemoryFallsAlone) {

@@ -2,19 +2,20 @@
 #ifndef LADDER_TESTS_GPU_FAULTY_KERNEL_H_
 #define LADDER_TESTS_GPU_FAULTY_KERNEL_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 namespace ladder {
 
-// Bounds the loop: long enough to be killed at its deadline (kFaultDeadline of kernel_faults_test.cc) and to still run
-// then, short enough that a GPU which can't be freed of it is free soon after.
-inline constexpr int kLoopSeconds = 5;
+// Bounds the loop of a fault: long enough to still run when it is killed at its deadline (kFaultDeadline of
+// kernel_faults_test.cc), short enough that a GPU which can't be freed of it is free soon after.
+inline constexpr int64_t kFaultLoopNs = 5'000'000'000;
 
-// `fault`: "illegal", "misaligned" or "loop".
-inline std::string FaultyKernel(const std::string& fault) {
-  return absl::StrCat("#define FAULT_", fault, "\n#define LOOP_NS ", kLoopSeconds, "000000000ull\n", R"(
+// `fault`: "illegal", "misaligned" or "loop", for so long.
+inline std::string FaultyKernel(const std::string& fault, int64_t loop_ns = kFaultLoopNs) {
+  return absl::StrCat("#define FAULT_", fault, "\n#define LOOP_NS ", loop_ns, "ull\n", R"(
 #include "schedules/device/ptx.cuh"
 LADDER_KERNEL void ladder_kernel(const LADDER_GRID_CONSTANT ladder::MatmulArguments p) {
 #if defined(FAULT_illegal)

@@ -93,6 +93,16 @@ class FakeDevice final : public Device {
  public:
   absl::StatusOr<Target> GetTarget() override { return Target::FromName("h200"); }
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"fake driver 1", "gpu-fake"}; }
+  // "PROCESSES BUSY_PERCENT" in a file; nothing is known without.
+  absl::StatusOr<DeviceConditions> GetConditions() override {
+    DeviceConditions conditions;
+    const char* const path = std::getenv("LADDER_FAKE_CONDITIONS_FILE");
+    int processes = 0, busy = 0;
+    if (path == nullptr || !(std::ifstream(path) >> processes >> busy)) return conditions;
+    conditions.other_processes = processes;
+    conditions.busy_percent = busy;
+    return conditions;
+  }
   absl::Status LoadSupport(const CompiledKernel&) override {
     loaded_ = true;
     return absl::OkStatus();

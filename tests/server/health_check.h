@@ -10,7 +10,8 @@
 
 namespace ladder {
 
-// What health says of a service. By the health protocol, whose messages gRPC doesn't install: a name is field 1, and status SERVING is 1 there.
+// What health says of a service. By the health protocol, whose messages gRPC doesn't install: a name is field 1, and
+// status SERVING is 1 there.
 inline bool IsServing(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;

@@ -1,5 +1,5 @@
-// Candidates that break the GPU, through ladderd: each costs itself, a killer is denied, and a GPU whose workers die too
-// often goes out of service while look-ups go on. Built twice: with a fake GPU for CI, and for a real one with real
+// Candidates that break the GPU, through ladderd: each costs itself, a killer is denied, and a GPU whose workers die
+// too often goes out of service while look-ups go on. Built twice: with a fake GPU for CI, and for a real one with real
 // workers and real faults (label gpu).
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
@@ -37,12 +37,11 @@ constexpr absl::Duration kRecovery = absl::Seconds(2);
 class KernelFaults : public ::testing::Test {
  protected:
   void SetUp() override {
-    WriteFile(config_,
-              absl::StrCat(R"({"listen": "unix://)", socket_, R"(", "cache": {"path": ")", folder_ / "cache",
-                           R"("}, "tuning": {"candidates": 4}, "compile": {"workers": 1, "worker": ")",
-                           ProgramFolder(), "/", LADDER_FAULTY_COMPILE_WORKER, R"("}, "gpu": {"worker": ")",
-                           ProgramFolder(), "/", LADDER_FAULTY_PROFILE_WORKER, R"(", "deadline": ")",
-                           absl::FormatDuration(kFaultDeadline), R"("}})"));
+    WriteFile(config_, absl::StrCat(R"({"listen": "unix://)", socket_, R"(", "cache": {"path": ")", folder_ / "cache",
+                                    R"("}, "tuning": {"candidates": 4}, "compile": {"workers": 1, "worker": ")",
+                                    ProgramFolder(), "/", LADDER_FAULTY_COMPILE_WORKER, R"("}, "gpu": {"worker": ")",
+                                    ProgramFolder(), "/", LADDER_FAULTY_PROFILE_WORKER, R"(", "deadline": ")",
+                                    absl::FormatDuration(kFaultDeadline), R"("}})"));
     daemon_.emplace(ProgramFolder() + "/ladderd", std::vector<std::string>{"--config", config_}, folder_ / "out");
     ASSERT_TRUE(daemon_->WaitFor("serves on")) << daemon_->Output();
     channel_ = grpc::CreateChannel("unix:" + socket_, grpc::InsecureChannelCredentials());
