@@ -36,7 +36,8 @@ void AddSeeds(const ScheduleCatalog& catalog, const NormalizedOperator& op, int6
 
 // What is worth measuring of a plan: `seeds` first (winners elsewhere; only those the plan holds), then by prediction,
 // but each schedule with a quarter of the places while it has candidates, since the model may misjudge one against
-// another.
+// another, and what one parameter sets apart from a selected candidate a little behind its prediction, since it brings
+// little news.
 std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
                                                const std::vector<Candidate>& seeds, int count);
 

@@ -398,6 +398,20 @@ TEST_F(KernelServiceTest, ProgressNamesThePhases) {
   EXPECT_EQ(phases, (std::set<std::string>{"enumerate", "compile", "verify", "profile", "final"}));
 }
 
+TEST(SelectCandidates, PrefersWhatIsUnlikeTheSelected) {
+  const auto planned = [](int64_t tile, int64_t stages, double us) {
+    return PlannedCandidate{{"a", {{"tile", tile}, {"stages", stages}}}, us};
+  };
+  const std::vector<PlannedCandidate> plan = {planned(64, 4, 10.0), planned(64, 5, 10.1), planned(128, 6, 10.3),
+                                              planned(64, 6, 11.0), planned(32, 7, 12.0)};
+  std::vector<std::string> selected;
+  for (const PlannedCandidate& one : SelectCandidates(plan, {}, 4)) selected.push_back(one.candidate.ToString());
+  // The second shares its tile with the first: 10.1 counts as 10.5, behind 10.3. Then 11.0 as 12.3 (its tile twice, the
+  // stages of 128 once), behind 12.0.
+  EXPECT_EQ(selected, (std::vector<std::string>{"a(tile=64,stages=4)", "a(tile=128,stages=6)", "a(tile=64,stages=5)",
+                                                "a(tile=32,stages=7)"}));
+}
+
 TEST(SelectCandidates, KeepsPlacesForEverySchedule) {
   std::vector<PlannedCandidate> plan;
   for (int x = 1; x <= 20; x++) plan.push_back({{"a", {{"x", x}}}, static_cast<double>(x)});
