@@ -34,6 +34,7 @@ int ExitStatus(const absl::Status& status) {
 std::string ErrorText(const std::string& program, const absl::Status& status) {
   // Fields of a request whose option has another name.
   constexpr std::pair<absl::string_view, absl::string_view> kRenamed[] = {{"options.share_gpu:", "--share-gpu:"},
+                                                                          {"share_gpu:", "--share-gpu:"},
                                                                           {"options.share_duty_percent:", "--duty:"}};
   for (const auto& [field, option] : kRenamed) {
     absl::string_view rest = status.message();

@@ -221,7 +221,7 @@ int Tune(TuneSession& session, const Flags& flags, const std::vector<pb::Operato
     if (flags.compare && tuned.error.ok() && machine.target().empty()) {
       std::cerr << "ladder-tune: --compare needs a GPU; no comparison was made\n";
     } else if (flags.compare && tuned.error.ok()) {
-      const absl::Status status = session.Compare(tuned);
+      const absl::Status status = session.Compare(tuned, flags.share_gpu);
       if (!status.ok()) std::cerr << "ladder-tune: no comparison was made: " << status.message() << "\n";
     }
     PrintOperator(tuned, flags, machine, target);

@@ -19,7 +19,7 @@ bool IsShared(const DeviceConditions& conditions) {
   return conditions.other_processes.value_or(0) > 0 || conditions.other_memory_bytes > 0;
 }
 
-absl::Status RefuseToShare(const DeviceConditions& conditions) {
+absl::Status RefuseToShare(const DeviceConditions& conditions, absl::string_view field) {
   std::string seen;
   if (const int others = conditions.other_processes.value_or(0); others > 0) {
     absl::StrAppend(&seen, others, others == 1 ? " other process has" : " other processes have", " a context on it");
@@ -29,8 +29,8 @@ absl::Status RefuseToShare(const DeviceConditions& conditions) {
                     " MiB of its memory");
   }
   return absl::FailedPreconditionError(
-      absl::StrCat("options.share_gpu: this GPU is in use (", seen,
-                   "); tuning would slow that down and is refused unless asked for: set share_gpu (ladder-tune "
+      absl::StrCat(field, ": this GPU is in use (", seen,
+                   "); timing kernels would slow that down and is refused unless asked for: set share_gpu (ladder-tune "
                    "--share-gpu), or tuning.share_gpu of ladderd's configuration to \"always\""));
 }
 

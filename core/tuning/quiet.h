@@ -5,14 +5,15 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "core/backend/device.h"
 
 namespace ladder {
 
 // Whether other processes use the GPU: they would feel a tune.
 bool IsShared(const DeviceConditions& conditions);
-// FailedPrecondition naming options.share_gpu and what was seen.
-absl::Status RefuseToShare(const DeviceConditions& conditions);
+// FailedPrecondition naming what was seen and the field of the request that would allow it.
+absl::Status RefuseToShare(const DeviceConditions& conditions, absl::string_view field);
 
 // What would spoil a time now, for people; empty: nothing is known to.
 std::string Disturbance(const DeviceConditions& conditions);

@@ -160,7 +160,7 @@ absl::StatusOr<DeviceConditions> Tuner::CheckSharing() {
   if (!conditions.ok() && !EndsTuning(conditions.status())) return DeviceConditions{};
   if (!conditions.ok()) return conditions;
   shared_ = IsShared(*conditions);
-  if (shared_ && !job_.options.share_gpu) return RefuseToShare(*conditions);
+  if (shared_ && !job_.options.share_gpu) return RefuseToShare(*conditions, "options.share_gpu");
   return conditions;
 }
 

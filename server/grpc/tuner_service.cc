@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/kernel_service.h"
+#include "core/tuning/quiet.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/convert/proto_convert.h"
 #include "server/grpc/call_observer.h"
@@ -216,6 +217,12 @@ class TunerService final : public pb::Tuner::CallbackService {
     absl::StatusOr<CompiledKernel> support = place->service->Support(place->target);
     if (!support.ok()) return support.status();
     if (absl::Status status = place->device->LoadSupport(*support); !status.ok()) return status;
+    const std::string& sharing = serving_.config.tuning_share_gpu;
+    if (sharing != "always" && !(sharing == "asked" && request.share_gpu())) {
+      absl::StatusOr<DeviceConditions> conditions = place->device->GetConditions();
+      if (!conditions.ok()) return conditions.status();
+      if (IsShared(*conditions)) return RefuseToShare(*conditions, "share_gpu");
+    }
     for (const int64_t m : op->m) {
       for (const std::string& yardstick : request.yardsticks()) {
         pb::CompareResponse::Entry& entry = *response.add_entries();

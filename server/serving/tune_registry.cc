@@ -190,6 +190,10 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
       winners_.push_front({absl::Now(), tune.spec.op.ToString(), m, update.progress.best, update.progress.best_us});
       if (winners_.size() > kRememberedWinners) winners_.pop_back();
     }
+    if (const TuningTrace& trace = acquired->record.trace; !acquired->cache_hit && trace.disturbed) {
+      LogEvent(LogLevel::kWarning, "timed on a disturbed GPU",
+               {{"tune", tune.id}, {"m", absl::StrCat(m)}, {"disturbance", trace.disturbance}});
+    }
     update.record = std::make_shared<const TuningRecord>(std::move(acquired->record));
     Publish(tune, std::move(update));
   }

@@ -299,6 +299,19 @@ TEST_F(SharedGpuTest, ATuneBesideOthersMustBeAskedFor) {
   ASSERT_TRUE(tuned.status.ok()) << tuned.status.error_message();
   EXPECT_GT(tuned.records[0].trace().rested_ms(), 0);
   EXPECT_TRUE(Tune(Request()).status.ok());  // in the cache
+  pb::CompareRequest compare;
+  *compare.mutable_op() = Operator();
+  compare.add_yardsticks("empty");
+  for (const bool share : {false, true}) {
+    compare.set_share_gpu(share);
+    pb::CompareResponse compared;
+    grpc::ClientContext compare_context;
+    const grpc::Status status = tuner_->Compare(&compare_context, compare, &compared);
+    EXPECT_EQ(status.ok(), share) << status.error_message();
+    if (!share) {
+      EXPECT_THAT(status.error_message(), HasSubstr("share_gpu: this GPU is in use"));
+    }
+  }
   // Who looks up is about to serve there.
   EXPECT_TRUE(BackgroundTune(512).ok());
   EXPECT_EQ(Tune(SharingRequest(101)).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
