@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "core/backend/cuda/cuda_device.h"
 #include "core/backend/cuda/nvrtc.h"
+#include "core/tuning/quiet.h"
 #include "schedules/catalog.h"
 #include "schedules/support/support.h"
 #include "tests/performance/bench_compile.h"
@@ -194,6 +195,11 @@ int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, cons
   run.rate_tflops = target->limits.dense_fp16_tflops;
   absl::PrintF("%s, driver %s, %s: reads %.0f GB/s, launch %.2f us, fp16 %.0f TFLOP/s\n", run.gpu, run.driver,
                run.compiler, run.read_gb_per_s, run.launch_us, run.rate_tflops);
+  if (const absl::StatusOr<DeviceConditions> conditions = (*device)->GetConditions(); conditions.ok()) {
+    const std::string disturbance = Disturbance(*conditions);
+    if (IsShared(*conditions)) absl::PrintF("other processes use this GPU: what follows is not for a record\n");
+    if (!disturbance.empty()) absl::PrintF("%s: what follows is not for a record\n", disturbance);
+  }
   std::fflush(stdout);
 
   if (flags.repeat_selection > 0) return RepeatSelections(flags, catalog, compiler, **device, problems);

@@ -117,6 +117,7 @@ std::optional<int> OtherProcesses(const std::string& uuid) {
     break;
   }
   std::vector<uint32_t> processes;
+  processes.reserve(found.size());
   for (const ProcessInfo& one : found) processes.push_back(one.pid);
   return CountOthers(processes, static_cast<uint32_t>(::getpid()));
 }
