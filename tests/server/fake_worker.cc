@@ -14,6 +14,7 @@
 #include "core/store/keys.h"
 #include "schedules/catalog.h"
 #include "server/worker/worker_main.h"
+#include "tests/server/ordered_fault.h"
 
 namespace ladder {
 namespace {
@@ -57,6 +58,12 @@ void Misbehave(const std::string& text) {
   }
 }
 
+// What the faults of a GPU's kernel look like from here.
+std::string OrderedMisbehaviour(const std::string& fault) {
+  if (fault.empty()) return "";
+  return fault == "loop" ? "!hang" : "!illegal " + fault;
+}
+
 class FakeCompiler final : public Compiler {
  public:
   std::string Version() const override { return "fake compiler 1"; }
@@ -71,17 +78,31 @@ class FakeCompiler final : public Compiler {
       }
       CompiledKernel kernel;
       kernel.binary = "binary of " + request.arch + " " + request.source.text;
+      if (request.source.text != support_.text) kernel.binary += OrderedMisbehaviour(TakeOrderedFault());
       kernel.registers = 64;
       results.push_back(kernel);
     }
     return results;
   }
+
+ private:
+  const KernelSource support_ = MakeCatalog().support;
 };
 
 class FakeDevice final : public Device {
  public:
   absl::StatusOr<Target> GetTarget() override { return Target::FromName("h200"); }
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"fake driver 1", "gpu-fake"}; }
+  // "PROCESSES BUSY_PERCENT" in a file; nothing is known without.
+  absl::StatusOr<DeviceConditions> GetConditions() override {
+    DeviceConditions conditions;
+    const char* const path = std::getenv("LADDER_FAKE_CONDITIONS_FILE");
+    int processes = 0, busy = 0;
+    if (path == nullptr || !(std::ifstream(path) >> processes >> busy)) return conditions;
+    conditions.other_processes = processes;
+    conditions.busy_percent = busy;
+    return conditions;
+  }
   absl::Status LoadSupport(const CompiledKernel&) override {
     loaded_ = true;
     return absl::OkStatus();
@@ -90,7 +111,10 @@ class FakeDevice final : public Device {
     if (!loaded_) return absl::FailedPreconditionError("the support kernels are not loaded");
     if (const char* fault = std::getenv("LADDER_FAKE_FAULT"); fault != nullptr) Misbehave(fault);
     Misbehave(kernel.binary);
-    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("an illegal address");
+    if (kernel.binary.find("!illegal misaligned") != std::string::npos) {
+      return absl::InternalError("CUDA_ERROR_MISALIGNED_ADDRESS");
+    }
+    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("CUDA_ERROR_ILLEGAL_ADDRESS");
     std::this_thread::sleep_for(std::chrono::milliseconds(Delay()));
     Verification verification;
     verification.passed = true;

@@ -295,6 +295,19 @@ TEST(ProfileWorker, IsNotBelievedEverything) {
   support.binary = "support";
   ASSERT_TRUE(device.LoadSupport(support).ok());
   EXPECT_TRUE(absl::IsInternal(device.Verify(SmallWorkload(), Kernel("!lie")).status()));
+  {
+    const std::string file = ::testing::TempDir() + absl::StrCat("/conditions-", ::getpid());
+    std::ofstream(file) << "1 250";
+    ::setenv("LADDER_FAKE_CONDITIONS_FILE", file.c_str(), 1);
+    WorkerDevice impossible(DeviceOptions());
+    EXPECT_TRUE(absl::IsInternal(impossible.GetConditions().status()));
+    std::ofstream(file) << "1 25";
+    const absl::StatusOr<DeviceConditions> conditions = impossible.GetConditions();
+    ASSERT_TRUE(conditions.ok()) << conditions.status();
+    EXPECT_EQ(*conditions, (DeviceConditions{.other_processes = 1, .busy_percent = 25}));
+    ::unsetenv("LADDER_FAKE_CONDITIONS_FILE");
+    std::filesystem::remove(file);
+  }
   const std::vector<KernelBinary> fewer = {Kernel("a"), Kernel("!fewer")};
   EXPECT_TRUE(absl::IsInternal(device.Profile(SmallWorkload(), fewer, {}).status()));
   const std::vector<KernelBinary> negative = {Kernel("!negative")};
