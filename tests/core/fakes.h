@@ -35,6 +35,7 @@ class FakeSchedule : public Schedule {
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator&, const Candidate& c, const Target&) const override {
     LoweredKernel lowered;
     lowered.source.text = c.ToString();
+    lowered.launch.threads = 128;
     lowered.launch.max_m = max_m_;
     return lowered;
   }
