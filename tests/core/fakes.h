@@ -88,7 +88,7 @@ class FakeDevice : public Device {
     if (!down.ok()) return down;
     return *Target::FromName("h200");
   }
-  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"580.1", "fake"}; }
+  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{driver, "fake"}; }
   absl::Status LoadSupport(const CompiledKernel&) override { return absl::OkStatus(); }
   absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary& kernel) override {
     if (on_verify) on_verify();
@@ -118,6 +118,7 @@ class FakeDevice : public Device {
   std::function<double(const std::string&)> time_us = [](const std::string&) { return 1.0; };
   std::function<void()> on_verify;
   absl::Status down;
+  std::string driver = "580.1";
   std::string crashes, wrong, denied, greedy;
   absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "core/store/keys.h"
-#include "schedules/catalog.h"
+#include "schedules/embedded_sources.h"
 #include "server/worker/worker_main.h"
 
 namespace ladder {
@@ -128,7 +128,7 @@ class FakeDevice final : public Device {
 }  // namespace ladder
 
 int main(int argc, char** argv) {
-  const std::string sources = ladder::MakeCatalog().sources_digest;
+  const std::string sources = ladder::EmbeddedSourcesDigest();
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--foreign") == 0) {
       ladder::FakeCompiler compiler;

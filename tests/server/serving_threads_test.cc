@@ -1,7 +1,6 @@
 // What many callers do at once behind the services: one tune for all, look-ups while records change, watches that come
 // and go. Without gRPC, whose library knows no thread sanitizer, so that these run under one.
 #include <gtest/gtest.h>
-#include <prometheus/registry.h>
 
 #include <atomic>
 #include <functional>
@@ -16,72 +15,21 @@
 #include "absl/synchronization/notification.h"
 #include "ladder/tune/v1/service.pb.h"
 #include "server/convert/proto_convert.h"
-#include "server/monitoring/call_metrics.h"
 #include "server/serving/known_answers.h"
 #include "server/serving/lookup.h"
-#include "server/serving/machines.h"
-#include "server/serving/serving.h"
-#include "server/serving/tune_registry.h"
-#include "server/serving/watch_hub.h"
-#include "server/storage/sqlite_kernel_store.h"
-#include "tests/core/fakes.h"
-#include "tests/server/storage/temporary_folder.h"
+#include "tests/server/serving_fixture.h"
 
 namespace ladder {
 namespace {
 
-constexpr int kCandidates = 6;
-
-ScheduleCatalog FakeCatalog() {
-  ScheduleCatalog catalog;
-  catalog.schedules.push_back(std::make_unique<FakeSchedule>("fake", kCandidates, 1.0));
-  catalog.support.text = "support";
-  catalog.sources_digest = "sources";
-  return catalog;
+// Starts `threads` of them and waits for their end.
+void Together(int threads, const std::function<void(int)>& work) {
+  std::vector<std::thread> running;
+  for (int i = 0; i < threads; ++i) running.emplace_back(work, i);
+  for (std::thread& thread : running) thread.join();
 }
 
-// Everything between the services and the request path, with a GPU and a compiler that answer at once.
-class ServingThreadsTest : public ::testing::Test {
- protected:
-  void TearDown() override {
-    quick_.Stop();
-    tuner_.Stop();
-  }
-  static std::unique_ptr<SqliteKernelStore> OpenStore(const std::string& path) {
-    SqliteStoreOptions options;
-    options.path = path;
-    return *SqliteKernelStore::Open(options);
-  }
-  // Starts `threads` of them and waits for their end.
-  static void Together(int threads, const std::function<void(int)>& work) {
-    std::vector<std::thread> running;
-    for (int i = 0; i < threads; ++i) running.emplace_back(work, i);
-    for (std::thread& thread : running) thread.join();
-  }
-  static TuneSpec Spec(int64_t n, std::vector<int64_t> m) {
-    OperatorDescriptor descriptor;
-    descriptor.n = n;
-    descriptor.k = 256;
-    return {*Normalize(descriptor), std::move(m), "", {}};
-  }
-
-  const TemporaryFolder folder_;
-  const Config config_ = DefaultConfig();
-  const ScheduleCatalog catalog_ = FakeCatalog();
-  const std::unique_ptr<SqliteKernelStore> cache_ = OpenStore(folder_ / "cache.db");
-  WatchHub watches_;
-  PublishingStore publishing_{*cache_, watches_};
-  FakeCompiler compiler_;
-  FakeDevice device_;
-  Machines machines_{catalog_, publishing_, compiler_, {&device_}, ""};
-  Executor quick_{"short requests", 4, 1024};
-  Executor tuner_{"tuning", 3, 1024};
-  TuneRegistry tunes_{machines_, tuner_};
-  prometheus::Registry registry_;
-  CallMetrics calls_{registry_};
-  const Serving serving_{config_, catalog_, publishing_, *cache_,  compiler_, machines_,
-                         quick_,  tuner_,   tunes_,      watches_, calls_};
-};
+using ServingThreadsTest = ServingTest;
 
 TEST_F(ServingThreadsTest, ManyCallersShareATuneThatMostOfThemLeave) {
   constexpr int kCallers = 24;
