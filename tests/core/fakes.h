@@ -35,6 +35,7 @@ class FakeSchedule : public Schedule {
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator&, const Candidate& c, const Target&) const override {
     LoweredKernel lowered;
     lowered.source.text = c.ToString();
+    lowered.launch.threads = 128;
     lowered.launch.max_m = max_m_;
     return lowered;
   }
@@ -87,7 +88,7 @@ class FakeDevice : public Device {
     if (!down.ok()) return down;
     return *Target::FromName("h200");
   }
-  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"580.1", "fake"}; }
+  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{driver, "fake"}; }
   absl::StatusOr<DeviceConditions> GetConditions() override {
     return conditions ? conditions() : DeviceConditions{.other_processes = 0};
   }
@@ -123,6 +124,7 @@ class FakeDevice : public Device {
   std::function<void(std::vector<Measurement>&)> on_profile;  // may change the results
   std::function<DeviceConditions()> conditions;               // without it: nobody else is here
   absl::Status down;
+  std::string driver = "580.1";
   std::string crashes, wrong, denied, greedy;
   absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;

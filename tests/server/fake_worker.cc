@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "core/store/keys.h"
-#include "schedules/catalog.h"
+#include "schedules/embedded_sources.h"
 #include "server/worker/worker_main.h"
 #include "tests/server/ordered_fault.h"
 
@@ -39,7 +39,11 @@ void Misbehave(const std::string& text) {
     }
     return;
   }
-  if (says("!segfault")) ::raise(SIGSEGV);
+  if (says("!segfault")) {
+    ::signal(SIGSEGV, SIG_DFL);  // a sanitizer has a handler of its own, which exits
+    ::raise(SIGSEGV);
+  }
+  if (says("!abort")) std::abort();
   if (says("!exit")) ::_exit(7);
   if (says("!hang")) std::this_thread::sleep_for(std::chrono::hours(1));
   if (says("!garbage")) WriteRaw("\x05\x00\x00\x00\xff\xff\xff\xff\xff", 9);
@@ -52,7 +56,7 @@ void Misbehave(const std::string& text) {
     constexpr size_t kBytes = size_t{256} << 20;
     auto* block =
         static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (block == MAP_FAILED) std::abort();
+    if (block == MAP_FAILED) std::abort();  // as compilers end that meet their limit
     std::memset(block, 1, kBytes);
     std::this_thread::sleep_for(std::chrono::hours(1));
   }
@@ -148,12 +152,17 @@ class FakeDevice final : public Device {
 }  // namespace ladder
 
 int main(int argc, char** argv) {
-  const std::string sources = ladder::MakeCatalog().sources_digest;
+  const std::string sources = ladder::EmbeddedSourcesDigest();
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--foreign") == 0) {
       ladder::FakeCompiler compiler;
       return ladder::RunCompileWorker(compiler, "other sources");
     }
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadows are address space, too
+    if (std::strcmp(argv[i], "--memory-bytes") == 0 && i + 1 < argc) {
+      ladder::LimitAddressSpace(std::atoll(argv[i + 1]));
+    }
+#endif
     if (std::strcmp(argv[i], "--mute") == 0) std::this_thread::sleep_for(std::chrono::hours(1));
     if (std::strcmp(argv[i], "--gpu") == 0) {
       ladder::FakeDevice device;
