@@ -90,9 +90,10 @@ namespace {
 // Of the four pairs of a step, by counting decode_integer_step: a mask and a fused operation for a code that a cell
 // holds whole, a mask and mostly a shift more for each run of bits of one that it doesn't, and a shift for each window
 // of a word but the first.
-DecodeCost IntegerDecodeCost(int bits, DataType compute) {
+DecodeCost IntegerDecodeCost(int bits, DataType compute, bool is_signed) {
   const int mantissa = compute == DataType::kF16 ? 10 : 7;
-  if (bits > mantissa) return {24, 12, 0};  // through fp32: mask, two permutes, two subtractions, a conversion
+  // Two masks and two subtractions (three with zero points), and a shift for every other pair.
+  if (bits > mantissa) return {is_signed ? 14.0 : 18.0, 10, 0};
   const int whole = 16 / bits, rest = 16 % bits, left = 16 - whole * bits;
   const int shifts = bits * ((whole - 1) / (mantissa / bits));
   const int runs = rest == 0 ? 0 : left * ((bits + rest - 1) / rest + (bits % rest == 0 ? 0 : 1));
@@ -111,7 +112,7 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
            : weight.element.bits == 4 ? DecodeCost{30, 30, 0}
                                       : DecodeCost{11, 11, 0};  // eight permutes, selectors, a shift
   } else if (weight.element.bits != 4) {
-    cost = IntegerDecodeCost(weight.element.bits, op.compute());
+    cost = IntegerDecodeCost(weight.element.bits, op.compute(), weight.element.kind == ElementKind::kSigned);
   } else {
     cost = op.compute() == DataType::kF16 ? DecodeCost{9, 5, 0} : DecodeCost{11, 7, 0};
   }

@@ -132,14 +132,18 @@ LADDER_DEVICE constexpr u32 negative_integer2(u32 value) {
   return (0x8000u | power_pair<Compute>(top) | fraction) * 0x00010001u;
 }
 
-// Codes of 8 bits have one bit more than bf16's magic number: they go through fp32's.
+// Codes of 8 bits have one bit more than bf16's magic number holds: the top one is added apart.
 template <class Compute, class Weight>
-inline constexpr bool kThroughFloat = Weight::kBits > Magic<Compute>::kMantissa;
+inline constexpr bool kTopApart = Weight::kBits > Magic<Compute>::kMantissa;
 
 // What decode_step subtracts for the zero point z, and for Weight::kOffset.
 template <class Compute, class Weight>
 LADDER_DEVICE u32 decode_offset(u32 z) {
-  return kThroughFloat<Compute, Weight> ? 0x4b000000u + z : magic_offset<Compute>(z);
+  if constexpr (kTopApart<Compute, Weight>) {
+    const float centred = bits_float(0x4b000000u + z) - 8388736.0f;  // 2^23 + z - (2^23 + 128)
+    return from_float2(Compute{}, centred, centred);
+  }
+  return magic_offset<Compute>(z);
 }
 
 // Where code `code` (4 * step + register) lies that a cell holds whole.
@@ -184,11 +188,18 @@ LADDER_DEVICE void decode_integer_step(const u32 (&words)[Weight::kBits], int st
 #pragma unroll
   for (int i = 0; i < 4; i++) {
     const int code = 4 * step + i;
-    if constexpr (kThroughFloat<Compute, Weight>) {
-      const u32 pair = code_pair<kBits>(words, code);
-      const float z = bits_float(offset[i & 1]);
-      a[i] = from_float2(Compute{}, bits_float(byte_permute(pair, 0x4b000000u, 0x7440u)) - z,
-                         bits_float(byte_permute(pair, 0x4b000000u, 0x7442u)) - z);
+    if constexpr (kTopApart<Compute, Weight>) {
+      // q - 128 is 128 + (the lower seven bits) less 256, or less 128 with the top bit, which is where these differ.
+      static_assert(kBits == 8 && kMantissa == 7);
+      const CodePlace at = whole_place<kBits>(code);
+      const u32 shifted = words[at.word] >> at.shift;
+      const u32 low = and_or<0x007f007fu, Magic<Compute>::kBits>(shifted);
+      a[i] = sub2(Compute{}, low, (shifted & 0x00800080u) ^ 0x43804380u);
+      if constexpr (!kConstant) {
+        a[i] = sub2(Compute{}, a[i], offset[i & 1]);
+      } else if constexpr (Weight::kOffset != 128) {
+        a[i] = sub2(Compute{}, a[i], negative_integer2<Compute>(128 - Weight::kOffset));
+      }
     } else if (code < kWhole * kBits) {
       constexpr int kWindow = kMantissa / kBits * kBits;  // places that one shift brings into the mantissa
       const CodePlace at = whole_place<kBits>(code);
@@ -292,5 +303,21 @@ struct LaneWords {
     if constexpr ((kBits & 1) != 0) words[kBits - 1] = load_stream_u32(one + blocks * kBlock + tiles * 128);
   }
 };
+
+// The same from shared memory. `place`: 32 * row tile + lane.
+template <int kBits>
+LADDER_DEVICE void load_lane_words_shared(u32 block, u32 place, u32 (&words)[kBits]) {
+  constexpr int kFours = kBits / 4;
+#pragma unroll
+  for (int c = 0; c < kFours; c++) {
+    const Vec4 v = load_shared_v4(block + c * 2048 + place * 16);
+    words[4 * c] = v.x, words[4 * c + 1] = v.y, words[4 * c + 2] = v.z, words[4 * c + 3] = v.w;
+  }
+  if constexpr ((kBits & 2) != 0) {
+    const Vec2 v = load_shared_v2(block + kFours * 2048 + place * 8);
+    words[4 * kFours] = v.x, words[4 * kFours + 1] = v.y;
+  }
+  if constexpr ((kBits & 1) != 0) words[kBits - 1] = load_shared_u32(block + (kBits - 1) * 512 + place * 4);
+}
 
 }  // namespace ladder

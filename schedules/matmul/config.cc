@@ -105,21 +105,6 @@ std::string WeightName(const NormalizedOperator& op) {
   return "";
 }
 
-// The 4-bit elements that come nearest to one of another width.
-absl::string_view NearestServed(const ElementType& element) {
-  switch (element.kind) {
-    case ElementKind::kSigned:
-      return "int4";
-    case ElementKind::kUnsigned:
-      return "uint4";
-    case ElementKind::kTable:
-    case ElementKind::kFloat:
-    case ElementKind::kPlain:
-      break;
-  }
-  return "fp4_e2m1, nf4, a table of 16";
-}
-
 // Each value of a table is a finite number that the compute type holds with its full relative precision: neither an
 // overflow nor a subnormal that loses digits. The error bound counts on it.
 absl::Status CheckTable(const ElementType& element, DataType compute) {
@@ -221,14 +206,17 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
   return text;
 }
 
-absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer) {
+absl::Status SupportsWidth(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
   if (Bytes(op.activation()) == 1) return absl::OkStatus();  // refused by SupportsQuantizedWeight, whatever the width
-  if (!element.quantized() || element.bits == 4 || (any_integer && (element.bits < 4 || !element.tabular())))
-    return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat("w: ", element.name, " has ", element.bits, " bits and ",
-                                               any_integer ? "tables and floats of at most 4" : "weights of 4",
-                                               " are served; nearest: ", NearestServed(element)));
+  if (!element.quantized() || element.bits <= 4 || !element.tabular()) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat("w: ", element.name, " has ", element.bits,
+                                               " bits and tables and floats of at most 4 are served; nearest: "
+                                               "fp4_e2m1, nf4, a table of 16"));
+}
+
+bool HasPairTable(const NormalizedOperator& op) {
+  return op.weight().element.tabular() && op.weight().element.bits == 4;
 }
 
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {

@@ -47,9 +47,12 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape);
 // The whole source: includes, Config and the kernel `ladder_kernel`.
 std::string KernelText(const NormalizedOperator& op, const KernelShape& shape);
 
-// Ok if there is a decode for the element's width: 4 bits; with `any_integer` also integers of 1 to 8 bits, and tables
-// and floats of 1 to 4. Unimplemented otherwise, like the next.
-absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer);
+// Ok if there is a decode for the element's width: integers of 1 to 8 bits, tables and floats of 1 to 4. Unimplemented
+// otherwise, like the next.
+absl::Status SupportsWidth(const NormalizedOperator& op);
+
+// Whether pairs of values can be looked up in shared memory (pair_table.cuh), which is then a schedule's choice.
+bool HasPairTable(const NormalizedOperator& op);
 
 // Ok if the device decoders of decode.cuh serve the weight whatever its width: signed, unsigned, float or table
 // elements, whose values the compute type can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K,

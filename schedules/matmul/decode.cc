@@ -99,7 +99,7 @@ struct Plan {
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
-    if (pair_table != 0 && (!op.weight().element.tabular() || op.weight().element.bits != 4)) {
+    if (pair_table != 0 && !HasPairTable(op)) {
       return absl::InvalidArgumentError("decode: pair_table needs table weights of 4 bits");
     }
     if (shared_bytes > limits.shared_bytes_per_block) {
@@ -125,7 +125,7 @@ class DecodeSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
     }
-    if (absl::Status status = SupportsWidth(op, true); !status.ok()) return status;
+    if (absl::Status status = SupportsWidth(op); !status.ok()) return status;
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
     if (All(op, m, target).empty()) {
@@ -242,7 +242,7 @@ class DecodeSchedule final : public Schedule {
     std::vector<Candidate> all;
     if (m < 1 || m > kMaxRows) return all;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
-    const bool table = op.weight().element.tabular() && op.weight().element.bits == 4;
+    const bool table = HasPairTable(op);
     // As many bytes in flight take more columns of narrow codes.
     const int64_t widest = op.weight().element.bits < 4 ? 4 : 2;
     for (const int64_t row_tiles : {1, 2, 4}) {

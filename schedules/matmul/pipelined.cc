@@ -69,9 +69,9 @@ struct Plan {
     steps_per_split = CeilDiv(steps, splits);
     segments = per_channel ? 0 : bk / std::gcd(weight.group, bk / depth_warps);
     const int64_t zero_row = weight.zeros == ZeroMode::kNone        ? 0
-                             : weight.zeros == ZeroMode::kQuantized ? bn / 2
+                             : weight.zeros == ZeroMode::kQuantized ? (weight.element.bits > 4 ? bn : bn / 2)
                                                                     : bn * 2;
-    stage_bytes = bn * bk / 2 + bm * bk * 2 + segments * (bn * 2 + zero_row);
+    stage_bytes = bn * bk * weight.element.bits / 8 + bm * bk * 2 + segments * (bn * 2 + zero_row);
     const int64_t depth_bytes = (depth_warps - 1) * bm * bn * 4;
     const int64_t output_bytes = bm * (bn * Bytes(op.out()) + 16);
     shared_bytes = kFlagBytes + (pair_table != 0 ? kPairTableBytes : 0) +
@@ -81,16 +81,15 @@ struct Plan {
     const int64_t fragments = bm / token_warps / 16 * 4;
     const bool permutes = weight.element.tabular();
     registers = static_cast<int>(56 + (permutes ? 10 : 0) + (bk > 64 * depth_warps ? 8 : 0) + sums * (on_sums ? 2 : 1) +
-                                 1.5 * fragments + row_tiles * 8);
+                                 1.5 * fragments + row_tiles * (4 + std::max<int64_t>(4, weight.element.bits)));
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
-    const WeightType& weight = op.weight();
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("pipelined: ", threads, " threads a block"));
-    if (pair_table != 0 && !weight.element.tabular()) {
-      return absl::InvalidArgumentError("pipelined: pair_table needs table weights");
+    if (pair_table != 0 && !HasPairTable(op)) {
+      return absl::InvalidArgumentError("pipelined: pair_table needs table weights of 4 bits");
     }
     if (scale_in_weights != 0 && !ScalesFitWeights(op)) {
       return absl::InvalidArgumentError("pipelined: these scales may overflow in the compute type");
@@ -132,7 +131,7 @@ class PipelinedSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("pipelined: needs an NVIDIA GPU of sm_80 or later");
     }
-    if (absl::Status status = SupportsWidth(op, false); !status.ok()) return status;
+    if (absl::Status status = SupportsWidth(op); !status.ok()) return status;
     return SupportsQuantizedWeight(op);
   }
 
@@ -279,7 +278,7 @@ bool PipelinedSchedule::Worthwhile(const NormalizedOperator& op, int64_t m, cons
 
 std::vector<Candidate> PipelinedSchedule::Enumerate(const NormalizedOperator& op, int64_t m,
                                                     const Target& target) const {
-  const bool table = op.weight().element.tabular();
+  const bool table = HasPairTable(op);
   std::vector<Candidate> all;
   const auto consider = [&](std::vector<std::pair<std::string, int64_t>> parameters) {
     Candidate c;

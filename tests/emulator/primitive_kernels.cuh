@@ -126,7 +126,7 @@ LADDER_DEVICE void memory_kernel(const MatmulArguments& p) {
   store_shared_f32(shared + 16 * t + 4, bits_float(out.y));
   warp_sync();
   out.x = load_shared_u16(shared + 16 * t);
-  out.y = load_shared_u32(shared + 16 * t + 4) + load_shared_v4(shared + 16 * t).y;
+  out.y = load_shared_v2(shared + 16 * t).y + load_shared_v4(shared + 16 * t).y;
   store_global_v4(static_cast<u32*>(p.y) + 4 * t, out);
 }
 

@@ -103,6 +103,7 @@ LADDER_DEVICE u32 atomic_increment(void* counter) { return emulator::runtime->at
 
 // --- shared memory
 LADDER_DEVICE Vec4 load_shared_v4(u32 a) { return emulator::LoadShared<Vec4>(a); }
+LADDER_DEVICE Vec2 load_shared_v2(u32 a) { return emulator::LoadShared<Vec2>(a); }
 LADDER_DEVICE u32 load_shared_u32(u32 a) { return emulator::LoadShared<u32>(a); }
 LADDER_DEVICE u32 load_shared_u16(u32 a) { return emulator::LoadShared<u16>(a); }
 LADDER_DEVICE u32 load_shared_u8(u32 a) { return emulator::LoadShared<u8>(a); }
