@@ -4,6 +4,15 @@
 #pragma once
 #include "schedules/device/types.cuh"
 
+namespace ladder {
+// Whether there is e4m3_to_half2.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+inline constexpr bool kConvertsE4M3 = true;
+#else
+inline constexpr bool kConvertsE4M3 = false;
+#endif
+}  // namespace ladder
+
 #if defined(__HIP__)
 #include "schedules/device/hip.cuh"
 #elif !defined(LADDER_EMULATOR)
@@ -414,6 +423,12 @@ LADDER_DEVICE u32 from_float2(F16, float low, float high) {
 LADDER_DEVICE u32 from_float2(BF16, float low, float high) {
   u32 r;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  return r;
+}
+// The two e4m3 values of the lower half, the first in the lowest byte, as fp16: exact. sm_89.
+LADDER_DEVICE u32 e4m3_to_half2(u32 pair) {
+  u32 r;
+  asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(r) : "h"((u16)pair));
   return r;
 }
 // 2^x: relative error at most 2^-22, subnormal results flushed to zero (PTX manual, ex2.approx.ftz.f32).

@@ -66,7 +66,7 @@ struct PipelinedKernel {
   static constexpr u32 kZeroBytes = kLoadScales && Config::kZeros != Zeros::kNone ? kSegments * kZeroRowBytes : 0;
   static constexpr u32 kStageBytes = kZerosAt + kZeroBytes;
   static constexpr u32 kTableAt = 128;  // after the split flag
-  static constexpr u32 kRingAt = kTableAt + (kPairTable ? kPairTableBytes : 0);
+  static constexpr u32 kRingAt = kTableAt + (kPairTable ? kSharedTableBytes<Weight> : 0);
   static constexpr u32 kOutputStride = kBN * OutputBytes<Output>::value + 16;
 
   struct Position {
@@ -210,7 +210,7 @@ struct PipelinedKernel {
           }
           u32 a[4];
           if constexpr (kPairTable) {
-            decode_pair_table(words[r][f], lane_table, a);
+            decode_shared_table<Weight>(words[r], f, lane_table, a);
             dequantize[r].finish(a);
           } else {
             dequantize[r].decode(words[r], f, a);
@@ -395,7 +395,7 @@ struct PipelinedKernel {
     for (int s = 0; s < kStages - 1; s++) {
       if (s < at.steps) load_weights(p, at, s, stage_at(shared, s));
     }
-    if constexpr (kPairTable) build_pair_table<Weight>(shared + kTableAt, thread_id(), kThreads);
+    if constexpr (kPairTable) build_shared_table<Weight>(shared + kTableAt, thread_id(), kThreads);
     wait_for_previous();
 #pragma unroll
     for (int s = 0; s < kStages - 1; s++) {

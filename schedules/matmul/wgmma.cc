@@ -18,7 +18,6 @@ namespace ladder {
 namespace {
 
 constexpr int64_t kBlock = 64;  // columns of K in a stage
-constexpr int64_t kPairTableBytes = 32 * 1024;
 constexpr size_t kMostCandidates = 60;
 
 // The model of Predict, in cycles where not said otherwise; fitted on the traces in tests/performance/traces (1,691
@@ -107,7 +106,7 @@ int64_t StageBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
 }
 // The base is aligned to 1,024 bytes by hand.
 int64_t OtherBytes(const NormalizedOperator& op, const Parameters& p) {
-  return StagingBytes(p.shape, op.out()) + (p.pair_table ? kPairTableBytes : 0) + 1024;
+  return StagingBytes(p.shape, op.out()) + (p.pair_table ? SharedTableBytes(op) : 0) + 1024;
 }
 
 class WgmmaSchedule final : public Schedule {
@@ -119,7 +118,6 @@ class WgmmaSchedule final : public Schedule {
     if (!target.has_wgmma()) {
       return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
     }
-    if (absl::Status status = SupportsWidth(op); !status.ok()) return status;
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
     if (op.k() % 8 != 0)
       return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 8 == 0");
@@ -142,7 +140,7 @@ class WgmmaSchedule final : public Schedule {
         p.shape.blocks = blocks;
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
         for (const bool pair_table : {false, true}) {
-          if (pair_table && !HasPairTable(op)) continue;
+          if (!CanDecode(op, pair_table)) continue;
           p.pair_table = pair_table;
           p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3, 8);
           if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;  // what the main loop is unrolled by
@@ -197,7 +195,7 @@ class WgmmaSchedule final : public Schedule {
     // One stage on one multiprocessor, in cycles, by everything that may be its limit.
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * shape.tokens * kBlock * 2 / flops_per_cycle / kTensorShare * shape.blocks;
-    const DecodeCost decode = FragmentDecodeCost(op, p.pair_table, p.scale_in_weights);
+    const DecodeCost decode = FragmentDecodeCost(op, p.pair_table, p.scale_in_weights, target);
     const bool both = !p.scale_in_weights && op.weight().group != op.k();
     const double scaling = both ? shape.tokens / 2.0 * kBlock / static_cast<double>(op.weight().group) : 0;
     const double around = Unroll(op, p) >= 4 ? kStepUnrolled : kStepInstructions;
@@ -305,7 +303,7 @@ class WgmmaSchedule final : public Schedule {
     }
     if (KBlocks(op) / Unroll(op, p) < p.shape.splits) return bad("fewer turns along K than splits");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
-    if (p.pair_table && !HasPairTable(op)) return bad("pair_table needs table weights of 4 bits");
+    if (!CanDecode(op, p.pair_table)) return bad("the weight is not decoded so");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
     if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), p.shape.stages, p.shape.stages) ==
         0) {

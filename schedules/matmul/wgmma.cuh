@@ -12,8 +12,8 @@
 //          at place 32v + l for lane l of warp v
 //   scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch
 //   zero   likewise
-// Table weights are looked up in a pair table behind the stages (kPairTable), or by byte permutes. Permutes leave
-// shared memory alone but take three times the integer operations: they win where many tokens share a decode.
+// Table weights are looked up in a table behind the stages (kPairTable), or by byte permutes. Permutes leave shared
+// memory alone but take three times the integer operations: they win where many tokens share a decode.
 // full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has
 // multiplied it.
 //
@@ -84,7 +84,7 @@ struct WgmmaPlan {
   static constexpr u32 kZero = kScale + Config::kStages * kScaleBytes;
   static constexpr u32 kStaging = kZero + Config::kStages * kZeroBytes;
   static constexpr u32 kTable = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
-  static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kPairTableBytes : 0);
+  static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kSharedTableBytes<typename Config::Weight> : 0);
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
   static constexpr u32 kEnd = kEmpty + Config::kStages * 8;  // WgmmaSharedBytes (wgmma.cc) computes the same
 
@@ -360,7 +360,7 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   if (producer && elect_one()) early = wgmma_start<Config>(arguments, base);
   if constexpr (Config::kPairTable != 0) {
     if (thread_id() < 128 * Config::kMathGroups) {
-      build_pair_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
+      build_shared_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
     }
   }
   block_sync();

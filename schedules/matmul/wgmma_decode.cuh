@@ -72,7 +72,7 @@ LADDER_DEVICE void decode_fragment(const u32 (&words)[Config::Weight::kBits], in
   using Compute = typename Config::Compute;
   using Weight = typename Config::Weight;
   if constexpr (Config::kPairTable != 0) {
-    decode_pair_table(words[step], lane_table, a);
+    decode_shared_table<Weight>(words, step, lane_table, a);
   } else if constexpr (Weight::kTable || Config::kZeros == Zeros::kQuantized) {
     decode_step<Compute, Weight, false>(words, step, factors.zero, a);
   } else {

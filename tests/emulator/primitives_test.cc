@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/types/data_type.h"
+#include "core/types/float_format.h"
 #include "tests/emulator/run_primitive.h"
 
 namespace ladder::emulator {
@@ -118,6 +119,17 @@ Words ExpectedTable(const PrimitiveCase& c) {
         y[4 * t + i] |= (code << 8 | (16 + code)) << (16 * h);
       }
     }
+  }
+  return y;
+}
+
+Words ExpectedConversion(const PrimitiveCase& c) {
+  Words y;
+  for (const uint32_t pair : c.x) {
+    const auto half = [&](uint32_t code) {
+      return std::isnan(E4M3ToFloat(static_cast<uint8_t>(code))) ? 0x7e00u : FloatToHalf(E4M3ToFloat(code));
+    };
+    y.push_back(half(pair & 0xff) | half(pair >> 8) << 16);
   }
   return y;
 }
@@ -269,6 +281,7 @@ Words Expected(const PrimitiveCase& c) {
   if (c.name.starts_with("decode_integer")) return ExpectedDecode(c, bf16, c.name.back() == '8' ? 8 : 0);
   if (c.name.starts_with("decode_table")) return ExpectedTable(c);
   if (c.name == "approximations") return ExpectedApproximations(c);
+  if (c.name == "e4m3_to_half2") return ExpectedConversion(c);
   if (c.name == "shuffle") return ExpectedShuffle(c);
   if (c.name == "elect") return {4};
   if (c.name == "memory") return ExpectedMemory(c);

@@ -230,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Widths, WidthsTest,
-    testing::Values(Case{"decode", "sm_90a", "width_operators.txt", {1, 3, 16, 2, 9}, 2, "decode"},
+    testing::Values(Case{"decode", "sm_90a", "width_operators.txt", {1, 3, 16, 2, 9}, 1, "decode"},
                     Case{"pipelined", "sm_80", "width_operators.txt", {17, 33, 3, 70}, 1, "pipelined"},
                     Case{"wgmma", "sm_90a", "width_operators.txt", {33, 17, 70, 3}, 1, "wgmma"}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.test_name; });
