@@ -222,7 +222,7 @@ LADDER_DEVICE void decode_integer_step(const u32 (&words)[Weight::kBits], int st
       const CodePlace at = whole_place<kBits>(code);
       const u32 shifted = words[at.word] >> at.shift;
       const u32 low = and_or<0x007f007fu, Magic<Compute>::kBits>(shifted);
-      a[i] = sub2(Compute{}, low, (shifted & 0x00800080u) ^ 0x43804380u);
+      a[i] = sub2(Compute{}, low, and_xor(shifted, 0x00800080u, 0x43804380u));
       if constexpr (!kConstant) {
         a[i] = sub2(Compute{}, a[i], offset[i & 1]);
       } else if constexpr (Weight::kOffset != 128) {
@@ -232,7 +232,7 @@ LADDER_DEVICE void decode_integer_step(const u32 (&words)[Weight::kBits], int st
       constexpr int kWindow = kMantissa / kBits * kBits;  // places that one shift brings into the mantissa
       const CodePlace at = whole_place<kBits>(code);
       const int s = at.shift % kWindow;
-      const u32 masked = ((words[at.word] >> (at.shift - s)) & (kMask << s)) | Magic<Compute>::kBits;
+      const u32 masked = and_or(words[at.word] >> (at.shift - s), kMask << s, Magic<Compute>::kBits);
       if (s == 0) {
         a[i] = sub2(Compute{}, masked, offset[i & 1]);
       } else if constexpr (kConstant) {
@@ -258,10 +258,10 @@ LADDER_DEVICE void decode_signs_step(const u32 (&words)[1], int step, u32 (&a)[4
   for (int i = 0; i < 4; i++) {
     const int place = 4 * step + i;
     if (place == 0) {
-      a[i] = ((words[0] << 15) & 0x80008000u) ^ (0x80008000u | power2<Compute>(0));
+      a[i] = and_xor(words[0] << 15, 0x80008000u, 0x80008000u | power2<Compute>(0));
     } else {
       const int s = (place - 1) % kWindow + 1;
-      const u32 masked = ((words[0] >> (place - s)) & (0x00010001u << s)) | Magic<Compute>::kBits;
+      const u32 masked = and_or(words[0] >> (place - s), 0x00010001u << s, Magic<Compute>::kBits);
       a[i] = fma2(Compute{}, masked, power2<Compute>(1 - s), negative_integer2<Compute>((2u << kMantissa >> s) + 1));
     }
   }

@@ -371,6 +371,18 @@ LADDER_DEVICE u32 and_or(u32 a) {
   asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(a), "n"(kMask), "n"(kBits));
   return r;
 }
+// The same with what only the optimiser knows to be constant, and (a & mask) ^ bits. In C++ each became two operations
+// where both are constants, as an instruction takes one immediate.
+LADDER_DEVICE u32 and_or(u32 a, u32 mask, u32 bits) {
+  u32 r;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(a), "r"(mask), "r"(bits));
+  return r;
+}
+LADDER_DEVICE u32 and_xor(u32 a, u32 mask, u32 bits) {
+  u32 r;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(r) : "r"(a), "r"(mask), "r"(bits));
+  return r;
+}
 LADDER_DEVICE u32 byte_permute(u32 a, u32 b, u32 selector) {
   u32 r;
   asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));

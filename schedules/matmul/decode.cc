@@ -91,7 +91,21 @@ struct Plan {
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
     registers = static_cast<int>(24 + loads * row_tiles * (weight.element.bits * unit + planes * segments) +
-                                 row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
+                                 row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles +
+                                 OtherRegisters(weight));
+  }
+
+  // What the assembler's figures show on top for weights of other widths than 4 bits: B fragments that long units of
+  // narrow codes load ahead, addresses of many loads, and what the places of a code subtract for its zero point.
+  int64_t OtherRegisters(const WeightType& weight) const {
+    const int64_t bits = weight.element.bits;
+    int64_t more = 0;
+    if (unit == 4) more += 4 + 2 * row_tiles * token_tiles;
+    if (loads == 4 && bits < 4 && token_tiles > 1) more += 6 * row_tiles;
+    if (weight.zeros == ZeroMode::kQuantized && bits != 4) {
+      more += row_tiles * 2 * std::max<int64_t>(1, segments) * std::max<int64_t>(1, 10 / bits);
+    }
+    return more;
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.

@@ -30,7 +30,7 @@ LADDER_DEVICE void arithmetic_kernel(const MatmulArguments& p) {
   put(p, 8 * t + 3, float_bits(to_float(T{}, a & 0xffff)));
   put(p, 8 * t + 4, from_float(T{}, f));
   put(p, 8 * t + 5, from_float2(T{}, f, -f));
-  put(p, 8 * t + 6, and_or<0x0f0f1234u, 0x64006400u>(a));
+  put(p, 8 * t + 6, and_or<0x0f0f1234u, 0x64006400u>(a) + 3 * and_or(a, b, c) + 5 * and_xor(a, b, c));
   put(p, 8 * t + 7, byte_permute(a, b, c));
 }
 

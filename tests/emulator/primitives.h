@@ -186,6 +186,8 @@ LADDER_DEVICE void launch_dependents() {}
 LADDER_DEVICE void wait_for_previous() { emulator::runtime->wait_for_previous(); }
 
 // --- bits and 16-bit arithmetic
+LADDER_DEVICE u32 and_or(u32 a, u32 mask, u32 bits) { return (a & mask) | bits; }
+LADDER_DEVICE u32 and_xor(u32 a, u32 mask, u32 bits) { return (a & mask) ^ bits; }
 template <u32 kMask, u32 kBits>
 LADDER_DEVICE u32 and_or(u32 a) {
   return (a & kMask) | kBits;

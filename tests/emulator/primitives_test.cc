@@ -249,7 +249,7 @@ Words ExpectedArithmetic(const PrimitiveCase& c, bool bf16) {
     y[8 * t + 3] = std::bit_cast<uint32_t>(Value(bf16, a & 0xffff));
     y[8 * t + 4] = RoundExactly(bf16, f);
     y[8 * t + 5] = RoundExactly(bf16, f) | static_cast<uint32_t>(RoundExactly(bf16, -static_cast<__float128>(f))) << 16;
-    y[8 * t + 6] = (a & 0x0f0f1234u) | 0x64006400u;
+    y[8 * t + 6] = ((a & 0x0f0f1234u) | 0x64006400u) + 3 * ((a & b) | d) + 5 * ((a & b) ^ d);
     const uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;
     for (int i = 0; i < 4; ++i) {
       const uint32_t selector = d >> (4 * i) & 15;
