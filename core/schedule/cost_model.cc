@@ -90,7 +90,9 @@ namespace {
 // Of the pairs that no cell holds whole, the runs of bits that they consist of: per pair of all.
 double SplitRuns(int bits) {
   const int whole = 16 / bits, rest = 16 % bits, left = 16 - whole * bits;
-  return rest == 0 ? 0 : left * ((bits + rest - 1) / rest + (bits % rest == 0 ? 0 : 1)) / 16.0;
+  if (rest == 0) return 0;
+  const int runs = (bits + rest - 1) / rest + (bits % rest == 0 ? 0 : 1);  // of a code
+  return left * runs / 16.0;
 }
 // What putting them together costs: a shift and a mask a run.
 double GatherCost(int bits) { return 2 * SplitRuns(bits); }

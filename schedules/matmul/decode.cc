@@ -90,9 +90,9 @@ struct Plan {
     shared_bytes =
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
-    registers = static_cast<int>(24 + loads * row_tiles * (weight.element.bits * unit + planes * segments) +
-                                 row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles +
-                                 OtherRegisters(weight));
+    registers =
+        static_cast<int>(24 + loads * row_tiles * (weight.element.bits * unit + planes * segments) +
+                         row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles + OtherRegisters(weight));
   }
 
   // What the assembler's figures show on top for weights of other widths than 4 bits: B fragments that long units of
