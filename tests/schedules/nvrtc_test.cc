@@ -39,6 +39,7 @@ void Add(const Schedule& schedule, const NormalizedOperator& op, const Candidate
 
 std::vector<absl::StatusOr<CompiledKernel>> Compile(const std::vector<Attempt>& attempts) {
   std::vector<CompileRequest> requests;
+  requests.reserve(attempts.size());
   for (const Attempt& attempt : attempts) requests.push_back(attempt.request);
   return Nvrtc().Compile(requests, nullptr);
 }
