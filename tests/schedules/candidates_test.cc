@@ -7,6 +7,7 @@
 #include "core/operator/operator.h"
 #include "schedules/matmul/decode.h"
 #include "schedules/matmul/pipelined.h"
+#include "schedules/matmul/wgmma.h"
 
 namespace ladder {
 namespace {
@@ -93,8 +94,6 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
   std::vector<Case> cases = {
       {{.a = "int8", .w = "int8"}, "a: int8 activations with int8 weights", "nearest: fp16, bf16"},
       {{.a = "fp8_e4m3"}, "a: fp8_e4m3 activations with int4 weights", "nearest: fp16, bf16"},
-      {{.w = "fp8_e4m3"}, "w: fp8_e4m3 has 8 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
-      {{.w = "mxfp6_e2m3"}, "w: fp6_e2m3 has 6 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
       {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},
       {{.a = "bf16", .w = "uint4", .scale = "fp16", .zeros = "original"}, "zeros: original zeros of type fp16", "bf16"},
@@ -121,6 +120,28 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
   for (const ElementDefinition& element : {table(65519), table(6.2e-5f)}) {
     const OperatorDescriptor d = {.element = element, .n = 4096, .k = 4096};
     EXPECT_TRUE(MakeDecodeSchedule()->Supports(*Normalize(d), 16, target).ok());
+  }
+}
+
+// Of any width, and where values are looked up.
+TEST(Candidates, ServeEveryWidth) {
+  const Target target = *Target::FromName("h200");
+  ElementDefinition table = {.bits = 8, .table = {}, .layout = {}};
+  for (int i = 0; i < 256; i++) table.table.push_back(static_cast<float>(i % 100) - 40.5f);
+  const NormalizedOperator looked_up = *Normalize({.element = table, .n = 4096, .k = 4096});
+  const std::vector<std::pair<NormalizedOperator, std::set<int64_t>>> cases = {
+      {Op("int1", 4096, 4096), {0}},     {Op("uint3", 4096, 4096), {0}},
+      {Op("int8", 4096, 4096), {0}},     {Op("fp8_e4m3", 4096, 4096), {0}},
+      {Op("fp8_e5m2", 4096, 4096), {0}}, {Op("fp6_e2m3", 4096, 4096), {0}},
+      {Op("nf4", 4096, 4096), {0, 1}},   {looked_up, {1}}};
+  for (const auto& [op, pair_tables] : cases) {
+    for (const auto& [schedule, m] :
+         {std::pair{&MakeDecodeSchedule, 1}, {&MakePipelinedSchedule, 64}, {&MakeWgmmaSchedule, 64}}) {
+      ExpectGoodCandidates(*schedule(), op, m, target);
+      for (const Candidate& c : schedule()->Enumerate(op, m, target)) {
+        EXPECT_TRUE(pair_tables.contains(c["pair_table"])) << op.ToString() << ": " << c.ToString();
+      }
+    }
   }
 }
 

@@ -191,8 +191,9 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
   }
   LADDER_RETURN_IF_ERROR(AllocatePlanes(NaturalWeightBytes(layout_), NaturalScaleBytes(layout_),
                                         NaturalZeroBytes(layout_), natural_.codes, natural_.scales, natural_.zeros));
+  const int32_t kind = DrawsBelowTwo(op.weight().element) ? kRandomE4M3 : kRandomCodes;
   LADDER_RETURN_IF_ERROR(support.Random(
-      Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kRandomCodes, seed, kCodes, 0, 0, layout_.bits), stream_));
+      Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes, 0, 0, layout_.bits), stream_));
   if (layout_.groups > 0) {
     LADDER_RETURN_IF_ERROR(support.Random(Matrix(natural_.scales.pointer(), layout_.n, layout_.groups,
                                                  Uniform(layout_.scale), seed, kScales, 0.005f, 0.03f),
