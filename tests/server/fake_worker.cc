@@ -13,6 +13,7 @@
 
 #include "core/store/keys.h"
 #include "schedules/embedded_sources.h"
+#include "schedules/support/support.h"
 #include "server/worker/worker_main.h"
 #include "tests/server/ordered_fault.h"
 
@@ -90,7 +91,7 @@ class FakeCompiler final : public Compiler {
   }
 
  private:
-  const KernelSource support_ = MakeCatalog().support;
+  const KernelSource support_ = SupportSource();
 };
 
 class FakeDevice final : public Device {
