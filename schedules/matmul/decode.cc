@@ -141,7 +141,7 @@ class DecodeSchedule final : public Schedule {
     }
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
-    if (All(op, m, target).empty()) {
+    if (Some(op, m, target, 1).empty()) {
       return absl::UnimplementedError(absl::StrCat("decode: ", m, " rows of K = ", op.k(), " fit no shared memory"));
     }
     return absl::OkStatus();
@@ -149,7 +149,7 @@ class DecodeSchedule final : public Schedule {
 
   std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const override {
     return KeepFastest(
-        *this, op, m, target, All(op, m, target),
+        *this, op, m, target, Some(op, m, target, std::numeric_limits<size_t>::max()),
         {.limit = kMaxCandidates, .family = {"row_tiles", "row_warps", "warps", "splits"}, .per_family = 4});
   }
 
@@ -250,10 +250,10 @@ class DecodeSchedule final : public Schedule {
         1, BlocksPerMultiprocessor(limits, {static_cast<int>(plan.threads), plan.registers, plan.shared_bytes}));
   }
 
-  // Every candidate that fits, in a fixed order.
-  static std::vector<Candidate> All(const NormalizedOperator& op, int64_t m, const Target& target) {
-    std::vector<Candidate> all;
-    if (m < 1 || m > kMaxRows) return all;
+  // The first `limit` candidates that fit, in a fixed order.
+  static std::vector<Candidate> Some(const NormalizedOperator& op, int64_t m, const Target& target, size_t limit) {
+    std::vector<Candidate> some;
+    if (m < 1 || m > kMaxRows) return some;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
     // As many bytes in flight take more columns of narrow codes.
     const int64_t widest = op.weight().element.bits < 4 ? 4 : 2;
@@ -272,7 +272,9 @@ class DecodeSchedule final : public Schedule {
                   c.parameters = {
                       {"rows", rows}, {"row_tiles", row_tiles}, {"row_warps", row_warps}, {"warps", warps},
                       {"unit", unit}, {"loads", loads},         {"splits", splits},       {"pair_table", pair_table}};
-                  if (Worthwhile(op, Plan(op, c), target.limits)) all.push_back(std::move(c));
+                  if (!Worthwhile(op, Plan(op, c), target.limits)) continue;
+                  some.push_back(std::move(c));
+                  if (some.size() == limit) return some;
                 }
               }
             }
@@ -280,7 +282,7 @@ class DecodeSchedule final : public Schedule {
         }
       }
     }
-    return all;
+    return some;
   }
 
   static bool Worthwhile(const NormalizedOperator& op, const Plan& plan, const DeviceLimits& limits) {
