@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/layout/packed_layout.h"
 #include "core/schedule/cost_model.h"
 #include "schedules/matmul/config.h"
 
@@ -40,6 +41,10 @@ constexpr double kCacheRate = 2.3;        // of the caches that all blocks read 
 constexpr double kOverlap = 3.14;         // norm of the limits: 1 would add them, infinity take the greatest
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Columns of a block: 128 bytes of x; and the words that a lane has of it and a row tile.
+int64_t BlockColumns(const NormalizedOperator& op) { return 128 / Bytes(op.compute()); }
+int64_t BlockWords(const NormalizedOperator& op) { return op.weight().element.bits * 2 / Bytes(op.compute()); }
 
 bool OneOf(int64_t value, std::initializer_list<int64_t> values) {
   return std::find(values.begin(), values.end(), value) != values.end();
@@ -79,19 +84,20 @@ struct Plan {
     threads = 32 * warps * row_warps;
     block_rows = 16 * row_tiles * row_warps;
     tiles = CeilDiv(op.n(), block_rows);
-    units = CeilDiv(CeilDiv(op.k(), 64), unit);
+    units = CeilDiv(CeilDiv(op.k(), BlockColumns(op)), unit);
     units_per_split = CeilDiv(units, splits);
     token_tiles = CeilDiv(rows, 8);
     const bool per_channel = weight.group == op.k();
-    segments = per_channel ? 0 : 64 * unit / std::gcd(weight.group, 64 * unit);
+    const int64_t columns = BlockColumns(op) * unit;
+    segments = per_channel ? 0 : columns / std::gcd(weight.group, columns);
     const int64_t table_bytes = pair_table != 0 ? kPairTableBytes : 0;
-    const int64_t x_bytes = rows * (units_per_split * unit * 64 * 2 + 16);
+    const int64_t x_bytes = rows * (units_per_split * unit * 128 + 16);
     const int64_t sums_bytes = warps * rows * (block_rows + 4) * 4;
     sums_over_x = table_bytes + x_bytes + sums_bytes > kSeparateSumsBytes;
     shared_bytes =
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
-    registers = static_cast<int>(24 + loads * row_tiles * (weight.element.bits * unit + planes * segments) +
+    registers = static_cast<int>(24 + loads * row_tiles * (BlockWords(op) * unit + planes * segments) +
                                  row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
   }
 
@@ -99,7 +105,10 @@ struct Plan {
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
-    if (pair_table != 0 && (!op.weight().element.tabular() || op.weight().element.bits != 4)) {
+    if (pair_table != 0 && PackedLayout::For(op).placement != CodePlacement::kTable) {
+      return absl::InvalidArgumentError("decode: pair_table needs table weights of 4 bits and activations of 16");
+    }
+    if (pair_table != 0 && op.weight().element.bits != 4) {
       return absl::InvalidArgumentError("decode: pair_table needs table weights of 4 bits");
     }
     if (shared_bytes > limits.shared_bytes_per_block) {
@@ -125,8 +134,12 @@ class DecodeSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
     }
-    if (absl::Status status = SupportsWidth(op, true); !status.ok()) return status;
-    if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
+    if (op.weight().element.quantized() && Bytes(op.activation()) == 1) {
+      if (absl::Status status = SupportsByteWeight(op, target); !status.ok()) return status;
+    } else {
+      if (absl::Status status = SupportsWidth(op, true); !status.ok()) return status;
+      if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
+    }
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
     if (All(op, m, target).empty()) {
       return absl::UnimplementedError(absl::StrCat("decode: ", m, " rows of K = ", op.k(), " fit no shared memory"));
@@ -188,11 +201,11 @@ class DecodeSchedule final : public Schedule {
     const double blocks = static_cast<double>(plan.tiles * plan.splits);
     const double row_tiles = static_cast<double>(plan.row_tiles);
     const double tokens = static_cast<double>(plan.token_tiles);
-    const double steps = static_cast<double>(4 * plan.unit);  // k16 steps of a turn
+    const double steps = static_cast<double>(4 * plan.unit);  // of a turn
     // The busiest multiprocessor's work over the average.
     const double share = std::ceil(blocks / processors) * processors / blocks;
 
-    // What a 16 x 16 weight fragment costs: decode, product, loads, and its part of the scales.
+    // What the weight fragment of a step costs: decode, product, loads, and its part of the scales.
     const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, false);
     const double scaling = static_cast<double>(plan.segments) / steps;
     const double instructions =
@@ -242,9 +255,9 @@ class DecodeSchedule final : public Schedule {
     std::vector<Candidate> all;
     if (m < 1 || m > kMaxRows) return all;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
-    const bool table = op.weight().element.tabular() && op.weight().element.bits == 4;
+    const bool table = op.weight().element.bits == 4 && PackedLayout::For(op).placement == CodePlacement::kTable;
     // As many bytes in flight take more columns of narrow codes.
-    const int64_t widest = op.weight().element.bits < 4 ? 4 : 2;
+    const int64_t widest = BlockWords(op) < 4 ? 4 : BlockWords(op) <= 8 ? 2 : 1;
     for (const int64_t row_tiles : {1, 2, 4}) {
       for (const int64_t row_warps : {1, 2, 4}) {
         if (row_warps > 1 && rows < 4) continue;  // sharing x pays when there is much of it

@@ -63,7 +63,8 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
   for (const auto& schedule : Catalog().schedules) {
     PairCoverage coverage;
     size_t served = 0, turn = 0;
-    for (const char* file : {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt"}) {
+    for (const char* file :
+         {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt", "byte_operators.txt"}) {
       const std::vector<NormalizedOperator> operators = ReadOperators(file);
       for (size_t i = 0; i < operators.size(); ++i) {
         const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];
@@ -114,7 +115,9 @@ TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
                              Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true},
                              Shape{"int8", {1, 16, 64, 256, 4096}, "", false, "int8"},
                              Shape{"fp8_e4m3", {1, 16, 64, 256, 4096}, "", true, "fp8_e4m3"},
-                             Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"}}) {
+                             Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"},
+                             Shape{"int4", {1, 16}, "", false, "int8"}, Shape{"int2", {1, 16}, "", false, "int8"},
+                             Shape{"int1", {1}, "", false, "int8"}, Shape{"int4", {1, 16}, "", false, "fp8_e4m3"}}) {
     for (const int64_t m : shape.m) {
       OperatorDescriptor d;
       d.a = shape.a;
