@@ -7,6 +7,7 @@
 #include "schedules/matmul/dense_wgmma.h"
 #include "schedules/matmul/pipelined.h"
 #include "schedules/matmul/wgmma.h"
+#include "schedules/matmul/wgmma_bytes.h"
 #include "schedules/support/support.h"
 
 namespace ladder {
@@ -16,6 +17,7 @@ ScheduleCatalog MakeCatalog() {
   catalog.schedules.push_back(MakeDecodeSchedule());
   catalog.schedules.push_back(MakePipelinedSchedule());
   catalog.schedules.push_back(MakeWgmmaSchedule());
+  catalog.schedules.push_back(MakeWgmmaBytesSchedule());
   catalog.schedules.push_back(MakeDenseSchedule());
   catalog.schedules.push_back(MakeDenseWgmmaSchedule());
   catalog.support = SupportSource();

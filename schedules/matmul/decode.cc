@@ -99,6 +99,9 @@ struct Plan {
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
     registers = static_cast<int>(24 + loads * row_tiles * (BlockWords(op) * unit + planes * segments) +
                                  row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
+    // Of bytes the compiler reads more of x ahead; fp8 goes through fp16 pairs where mma.sync is not fp8's (sm_90).
+    if (Bytes(op.compute()) == 1) registers += static_cast<int>(10 * unit + (unit > 2 ? 16 * (token_tiles - 1) : 0));
+    if (Bytes(op.compute()) == 1 && op.compute() != DataType::kI8) registers += static_cast<int>(20 * row_tiles);
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.

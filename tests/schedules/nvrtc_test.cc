@@ -66,9 +66,11 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
     for (const char* file :
          {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt", "byte_operators.txt"}) {
       const std::vector<NormalizedOperator> operators = ReadOperators(file);
+      // Bytes differ in their decodes only, which the emulator has all run.
+      const size_t step = std::string(file) == "byte_operators.txt" ? 6 * stride : stride;
       for (size_t i = 0; i < operators.size(); ++i) {
         const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];
-        if (i % stride != 0 || !schedule->Supports(operators[i], m, *target).ok()) continue;
+        if (i % step != 0 || !schedule->Supports(operators[i], m, *target).ok()) continue;
         for (const Candidate& c : PickCandidates(schedule->Enumerate(operators[i], m, *target), 1, coverage)) {
           Add(*schedule, operators[i], c, *target, attempts);
           ++served;
@@ -110,14 +112,15 @@ TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
     bool residual = false;
     const char* a = "fp16";
   };
-  for (const Shape& shape : {Shape{"int4", {1, 16, 64, 256, 4096}}, Shape{"nf4", {1, 16, 64, 256, 4096}},
-                             Shape{"fp16", {1, 16, 64, 256, 4096}}, Shape{"int4", {1, 256, 4096}, "swiglu"},
-                             Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true},
-                             Shape{"int8", {1, 16, 64, 256, 4096}, "", false, "int8"},
-                             Shape{"fp8_e4m3", {1, 16, 64, 256, 4096}, "", true, "fp8_e4m3"},
-                             Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"},
-                             Shape{"int4", {1, 16}, "", false, "int8"}, Shape{"int2", {1, 16}, "", false, "int8"},
-                             Shape{"int1", {1}, "", false, "int8"}, Shape{"int4", {1, 16}, "", false, "fp8_e4m3"}}) {
+  for (const Shape& shape :
+       {Shape{"int4", {1, 16, 64, 256, 4096}}, Shape{"nf4", {1, 16, 64, 256, 4096}},
+        Shape{"fp16", {1, 16, 64, 256, 4096}}, Shape{"int4", {1, 256, 4096}, "swiglu"},
+        Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true},
+        Shape{"int8", {1, 16, 64, 256, 4096}, "", false, "int8"},
+        Shape{"fp8_e4m3", {1, 16, 64, 256, 4096}, "", true, "fp8_e4m3"},
+        Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"}, Shape{"int4", {1, 16, 64, 4096}, "", false, "int8"},
+        Shape{"int2", {1, 4096}, "", false, "int8"}, Shape{"int1", {1, 16}, "", false, "int8"},
+        Shape{"int4", {1, 16, 64, 4096}, "", false, "fp8_e4m3"}}) {
     for (const int64_t m : shape.m) {
       OperatorDescriptor d;
       d.a = shape.a;
