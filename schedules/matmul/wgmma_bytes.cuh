@@ -120,7 +120,7 @@ LADDER_DEVICE int wgmma_bytes_start(const MatmulTmaArguments& arguments, u32 bas
 #pragma unroll 1
   for (int i = 0; i < Config::kStages; i++) {
     barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
+    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4 * kReleases);
   }
   barrier_init_fence();
   const typename Plan::Walk walk(arguments.base.m);
@@ -174,12 +174,6 @@ LADDER_DEVICE void load_block_words(u32 block, u32 thread, u32 (&words)[kWords])
     words[4 * kFours] = load_shared_u32(block + kFours * 2048 + thread * 8);
     words[4 * kFours + 1] = load_shared_u32(block + kFours * 2048 + thread * 8 + 4);
   }
-}
-
-// A math warp is done with a stage; the warp barrier orders its lanes' reads before.
-LADDER_DEVICE void release_byte_stage(u32 empty) {
-  warp_sync();
-  if (lane_id() == 0) barrier_arrive(empty);
 }
 
 // One math group's sums of an item and what they are multiplied by.
@@ -370,9 +364,9 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
           // The stage before has been multiplied.
           if (c == 0) {
             if (u > 0) {
-              release_byte_stage(base + Plan::kEmpty + (stage - 1) * 8);
+              release_stage(base + Plan::kEmpty + (stage - 1) * 8);
             } else if (previous_empty != 0) {
-              release_byte_stage(previous_empty);
+              release_stage(previous_empty);
             }
           }
         }
@@ -382,7 +376,7 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
     }
     wgmma_wait<0>();
     sums.settle();
-    release_byte_stage(previous_empty);
+    release_stage(previous_empty);
     const u32 staging = base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal;
     if constexpr (Plan::kSegments) {
       sums.add_segment();
