@@ -7,6 +7,7 @@
 #include "core/operator/operator.h"
 #include "schedules/matmul/decode.h"
 #include "schedules/matmul/pipelined.h"
+#include "schedules/matmul/pipelined_bytes.h"
 #include "schedules/matmul/wgmma_bytes.h"
 
 namespace ladder {
@@ -54,6 +55,7 @@ void ExpectGoodCandidates(const Schedule& schedule, const NormalizedOperator& op
 std::vector<std::unique_ptr<const Schedule>> ByteSchedules() {
   std::vector<std::unique_ptr<const Schedule>> schedules;
   schedules.push_back(MakeDecodeSchedule());
+  schedules.push_back(MakePipelinedBytesSchedule());
   schedules.push_back(MakeWgmmaBytesSchedule());
   return schedules;
 }
@@ -182,7 +184,10 @@ TEST(Candidates, BytesFitTheirMachine) {
       for (const auto& [n, k] : {std::pair{8192, 28672}, {100, 96}, {1, 16}}) {
         const NormalizedOperator op = *Normalize({.a = a, .w = w, .n = n, .k = k});
         for (const int64_t m : {1, 3, 16}) ExpectGoodCandidates(*MakeDecodeSchedule(), op, m, target);
-        for (const int64_t m : {1, 100, 4096}) ExpectGoodCandidates(*MakeWgmmaBytesSchedule(), op, m, target);
+        for (const int64_t m : {1, 100, 4096}) {
+          ExpectGoodCandidates(*MakePipelinedBytesSchedule(), op, m, target);
+          ExpectGoodCandidates(*MakeWgmmaBytesSchedule(), op, m, target);
+        }
       }
     }
   }
