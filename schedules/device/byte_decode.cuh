@@ -138,6 +138,18 @@ LADDER_DEVICE void decode_byte_step(const u32 (&words)[kByteWords<Weight>], int 
   }
 }
 
+// A sum of int8 products as a number: where it is within +-2^22 (256 products, of at most 2^14) by an addition to the
+// bits of 1.5 * 2^23, whose last bit is a unit, and a subtraction, as conversions have a sixteenth of their rate.
+template <bool kSmall>
+LADDER_DEVICE float sum_number(int sum) {
+  if constexpr (kSmall) return bits_float(static_cast<u32>(sum) + 0x4b400000u) - 12582912.0f;
+  return static_cast<float>(sum);
+}
+template <bool kSmall>
+LADDER_DEVICE float sum_number(float sum) {
+  return sum;
+}
+
 // From a lane's words of a block to A fragments, for one row tile within one group: dec(w), or the difference of a code
 // and its zero point. Scales belong on sums.
 template <class Config>

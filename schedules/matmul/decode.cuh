@@ -279,7 +279,8 @@ struct DecodeKernel {
       for (int t = 0; t < kTokenTiles; t++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-          sum[r][t][i] += static_cast<float>(part[r][t][i]) * scale[i / 2];
+          if (kRows == 1 && i % 2 == 1) continue;  // of an odd activation row
+          sum[r][t][i] += sum_number<kSegmentColumns <= 256>(part[r][t][i]) * scale[i / 2];
           part[r][t][i] = 0;
         }
       }

@@ -190,7 +190,7 @@ LADDER_DEVICE void PipelinedBytesMatmul(const MatmulArguments& arguments) {
                                     : to_float(typename Config::Scale{}, e < 2 ? pair & 0xffffu : pair >> 16);
 #pragma unroll
             for (int j = 0; j < kTokenTiles; j++) {
-              total.at[i][j][e] += static_cast<float>(part.at[i][j][e]) * scale;
+              total.at[i][j][e] += sum_number<true>(part.at[i][j][e]) * scale;  // of 128 columns at most
               part.at[i][j][e] = 0;
             }
           }

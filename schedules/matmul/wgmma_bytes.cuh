@@ -9,12 +9,13 @@
 //
 // Sums: a segment is the columns whose products are summed by the tensor cores before they are added, scaled, to fp32
 // sums: those of a group, and of fp8 (which tensor cores sum with about 14 bits) at most 128. Sums of int8 are int32
-// and exact; where a segment's lie within +-2^22 they begin at the bits of 1.5 * 2^23 and so are floats, which saves
-// their conversion, the slowest of all instructions here. int8 with a scale per channel has no segments.
+// and exact; where a segment's lie within +-2^22 they become floats by an integer addition to the bits of 1.5 * 2^23
+// and a subtraction of it, as conversions have a sixteenth of the rate. int8 with a scale per channel has no segments.
 //
-// Main loop of a math group: decode kSteps k32 steps into one of two register sets, wait for the products before those
-// where a segment has ended, and issue the products. So the decode of a step overlaps the product of the one before it,
-// and one group's additions the products of the others.
+// Main loop of a math group: decode kSteps k32 steps (a chunk) into one of two register sets and issue their products,
+// so that the decode overlaps the products before. Sums can be added only when their products are done: the tokens come
+// in kHalves halves with products of their own, and the sums of one are added while the other is multiplied. With one
+// half, for few tokens, a segment's end waits for all products and other math groups fill the time.
 #pragma once
 #include "ladder/wgmma_instruction.cuh"
 #include "schedules/device/byte_decode.cuh"
@@ -46,8 +47,10 @@ struct WgmmaBytesPlan {
   static_assert(Config::kStages % Config::kUnroll == 0, "a turn of the loop lies within the ring");
   // Where segments begin is known at compile time: items begin at whole turns.
   static constexpr bool kStaticSegments = kSegments && (kSegmentSteps <= 4 || Config::kUnroll * 4 % kSegmentSteps == 0);
-  // Products of int8 are at most 2^14.
-  static constexpr bool kFloatBits = kStaticSegments && !kFloat && Config::kGroup <= 256;
+  static constexpr bool kSmallSums = Config::kGroup <= 256;
+  // Half of the tokens is a size that the instruction has (of int8 a multiple of 16).
+  static constexpr int kHalves = kSegments && Config::kTokens > 64 && Config::kTokens % (kFloat ? 16 : 32) == 0 ? 2 : 1;
+  static constexpr int kHalfTokens = Config::kTokens / kHalves;
 
   static constexpr bool kOneFactor = kPerChannel || Config::kGroup % 128 == 0;
   static constexpr int kFactorRows = kPerChannel ? 0 : kOneFactor ? 1 : 128 / Config::kGroup;
@@ -182,60 +185,70 @@ struct ByteSums {
   using Plan = WgmmaBytesPlan<Config>;
   using Part = typename SumOf<typename Config::Compute>::Type;
   static constexpr int kRowTiles = Config::kRowTiles, kValues = Config::kTokens / 2;
-  static constexpr u32 kFloatBitsOfZero = 0x4b400000u;  // 1.5 * 2^23, whose last bit is a unit
-  static constexpr float kFloatOfZero = 12582912.0f;
+  static constexpr int kHalfValues = kValues / Plan::kHalves;
 
   // Without segments, `part` has everything.
   float acc[Plan::kSegments ? kRowTiles : 1][Plan::kSegments ? kValues : 1];
-  Part part[kRowTiles][kValues];
-  float scale[kRowTiles][2];  // of the segment in `part`
+  Part part[Plan::kHalves][kRowTiles][kHalfValues];
+  float scale[Plan::kHalves][kRowTiles][2];  // of the segment in `part`
 
-  // A sum of nothing, which the first segment's start adds. Unconditional additions keep the assembler from doubting
-  // that accumulators are at rest when it meets them, for which it would serialise the products.
+  // Sums of nothing: the first segment's start adds them. Unconditional additions keep the assembler from doubting that
+  // accumulators are at rest when it meets them, for which it would serialise the products.
   LADDER_DEVICE void clear() {
-    if constexpr (Plan::kSegments) {
 #pragma unroll
-      for (int t = 0; t < kRowTiles; t++) {
+    for (int t = 0; t < kRowTiles; t++) {
+      if constexpr (Plan::kSegments) {
 #pragma unroll
         for (int i = 0; i < kValues; i++) acc[t][i] = 0.0f;
       }
+#pragma unroll
+      for (int h = 0; h < Plan::kHalves; h++) {
+#pragma unroll
+        for (int i = 0; i < kHalfValues; i++) part[h][t][i] = 0;
+      }
     }
-    start_part();
   }
-  LADDER_DEVICE void start_part() {
+  // The products of half `h` are done.
+  LADDER_DEVICE void add_segment(int h) {
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {
+      wgmma_settle(part[h][t]);
+      if constexpr (Plan::kSegments) {
 #pragma unroll
-      for (int i = 0; i < kValues; i++) part[t][i] = Plan::kFloatBits ? static_cast<Part>(kFloatBitsOfZero) : Part{0};
-    }
-  }
-  // What the first product of a segment adds to; see `accumulate`.
-  LADDER_DEVICE void start_segment() {
-    if constexpr (Plan::kFloatBits) {
-      start_part();
-      settle();
-    }
-  }
-  // 0 where a product begins a sum anew, whatever the registers hold.
-  static LADDER_DEVICE u32 accumulate(bool starts) { return Plan::kFloatBits || !Plan::kSegments || !starts ? 1u : 0u; }
-  LADDER_DEVICE void settle() {
-#pragma unroll
-    for (int t = 0; t < kRowTiles; t++) wgmma_settle(part[t]);
-  }
-  LADDER_DEVICE void add_segment() {
-    if constexpr (Plan::kSegments) {
-#pragma unroll
-      for (int t = 0; t < kRowTiles; t++) {
-#pragma unroll
-        for (int i = 0; i < kValues; i++) {
-          const float value = Plan::kFloatBits ? bits_float(static_cast<u32>(part[t][i])) - kFloatOfZero
-                                               : static_cast<float>(part[t][i]);
-          acc[t][i] += value * scale[t][(i >> 1) & 1];
+        for (int i = 0; i < kHalfValues; i++) {
+          acc[t][h * kHalfValues + i] += sum_number<Plan::kSmallSums>(part[h][t][i]) * scale[h][t][(i >> 1) & 1];
         }
       }
     }
   }
+  LADDER_DEVICE void set_scale(int h, const u32 (&scales)[kRowTiles], float unit) {
+#pragma unroll
+    for (int t = 0; t < kRowTiles; t++) {
+      scale[h][t][0] = unit * to_float(typename Config::Scale{}, scales[t] & 0xffffu);
+      scale[h][t][1] = unit * to_float(typename Config::Scale{}, scales[t] >> 16);
+    }
+  }
 };
+
+// Issues the products of chunk `c` of a stage for half `h` of its tokens, as one group. `x`: descriptor of the stage's
+// X.
+template <class Config>
+LADDER_DEVICE void issue_products(ByteSums<Config>& sums, int h, const u32 (&a)[Config::kSteps][Config::kRowTiles][4],
+                                  u32 x, int c, bool starts) {
+  using Plan = WgmmaBytesPlan<Config>;
+  wgmma_fence();
+#pragma unroll
+  for (int s = 0; s < Config::kSteps; s++) {
+    const u32 at = h * Plan::kHalfTokens * 128 + (c * Config::kSteps + s) * 32;
+    const u64 b = wgmma_descriptor_of(x + wgmma_descriptor_step(at));
+#pragma unroll
+    for (int t = 0; t < Config::kRowTiles; t++) {
+      wgmma_rs<typename Config::Weight::Byte, typename Config::Compute, Plan::kHalfTokens>(sums.part[h][t], a[s][t], b,
+                                                                                           s == 0 && starts ? 0u : 1u);
+    }
+  }
+  wgmma_commit();
+}
 
 // One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where
 // things lie and which register set is next are constants.
@@ -265,7 +278,6 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {
       scales[t] = 0;
-      sums.scale[t][0] = sums.scale[t][1] = unit;
       if constexpr (Plan::kPerChannel) {
         int tile = work.first_row / 64 + static_cast<int>(group) * kRowTiles + t;
         if (tile >= Plan::kTilesOfN) tile = Plan::kTilesOfN - 1;
@@ -277,10 +289,11 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
           dequantize[t].set(0, load_constant_u8(static_cast<const u8*>(arguments.zero) + static_cast<i64>(tile) * 32 +
                                                 (row >> 4) * 8 + (row & 7)));
         }
-        sums.scale[t][0] *= to_float(typename Config::Scale{}, scales[t] & 0xffffu);
-        sums.scale[t][1] *= to_float(typename Config::Scale{}, scales[t] >> 16);
       }
     }
+    // With groups, of a segment that is not there: its sums are zero.
+#pragma unroll
+    for (int h = 0; h < Plan::kHalves; h++) sums.set_scale(h, scales, unit);
     u32 previous_empty = 0;  // barrier of the last stage of the turn before, 0 at the start
 
 #pragma unroll 1
@@ -336,30 +349,14 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
               wgmma_ready(a[set][s][t]);
             }
           }
-          if (starts_segment) {
-            wgmma_wait<0>();
-            sums.settle();
-            if (Plan::kStaticSegments || !starts_item) sums.add_segment();
-            sums.start_segment();
-            if constexpr (!Plan::kPerChannel) {
-#pragma unroll
-              for (int t = 0; t < kRowTiles; t++) {
-                sums.scale[t][0] = unit * to_float(typename Config::Scale{}, scales[t] & 0xffffu);
-                sums.scale[t][1] = unit * to_float(typename Config::Scale{}, scales[t] >> 16);
-              }
-            }
-          }
-          wgmma_fence();
-#pragma unroll
-          for (int s = 0; s < kSteps; s++) {
-            const u64 b = wgmma_descriptor_of(x + wgmma_descriptor_step((c * kSteps + s) * 32));
-#pragma unroll
-            for (int t = 0; t < kRowTiles; t++) {
-              wgmma_rs<typename Weight::Byte, Compute, Config::kTokens>(
-                  sums.part[t], a[set][s][t], b, ByteSums<Config>::accumulate(s == 0 && starts_segment));
-            }
-          }
-          wgmma_commit();
+          const bool adds = starts_segment && (Plan::kStaticSegments || !starts_item);
+          const bool scales_anew = starts_segment && !Plan::kPerChannel;
+          // One half: a segment's start waits for the products before it. Two: only the second half of the chunk before
+          // is still being multiplied.
+          if (Plan::kHalves == 1 && starts_segment) wgmma_wait<0>();
+          if (adds) sums.add_segment(0);
+          if (scales_anew) sums.set_scale(0, scales, unit);
+          issue_products<Config>(sums, 0, a[set], x, c, starts_segment);
           wgmma_wait<1>();
           // The stage before has been multiplied.
           if (c == 0) {
@@ -369,17 +366,26 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
               release_stage(previous_empty);
             }
           }
+          if constexpr (Plan::kHalves == 2) {
+            if (adds) sums.add_segment(1);
+            if (scales_anew) sums.set_scale(1, scales, unit);
+            issue_products<Config>(sums, 1, a[set], x, c, starts_segment);
+            wgmma_wait<1>();
+            // The assembler follows which products are under way through straight code only; across the loop's end it
+            // would serialise them all.
+            if (u == kUnroll - 1 && c == kChunks - 1) wgmma_wait<0>();
+          }
         }
       }
       previous_empty = base + Plan::kEmpty + (turn_stage + kUnroll - 1) * 8;
       ring.template advance<kUnroll>();
     }
     wgmma_wait<0>();
-    sums.settle();
+#pragma unroll
+    for (int h = 0; h < Plan::kHalves; h++) sums.add_segment(h);
     release_stage(previous_empty);
     const u32 staging = base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal;
     if constexpr (Plan::kSegments) {
-      sums.add_segment();
       finish_item<Config>(sums.acc, arguments, work, group, staging, base);
     } else {
       float scaled[kRowTiles][kValues];
@@ -387,7 +393,7 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
       for (int t = 0; t < kRowTiles; t++) {
 #pragma unroll
         for (int i = 0; i < kValues; i++) {
-          scaled[t][i] = static_cast<float>(sums.part[t][i]) * sums.scale[t][(i >> 1) & 1];
+          scaled[t][i] = static_cast<float>(sums.part[0][t][i]) * sums.scale[0][t][(i >> 1) & 1];
         }
       }
       finish_item<Config>(scaled, arguments, work, group, staging, base);
