@@ -223,8 +223,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"decode", "sm_90a", "byte_operators.txt", {1, 3, 16, 2, 9}, 1, "decode_bytes", false},
         Case{"pipelined", "sm_80", "quantised_operators.txt", {17, 33, 70, 1, 130, 3}, 6, "pipelined"},
         Case{"wgmma", "sm_90a", "quantised_operators.txt", {33, 70, 17, 1, 130, 300}, 6, "wgmma"},
-        Case{"wgmma_bytes", "sm_90a", "byte_operators.txt", {33, 70, 17, 1, 130}, 1, "wgmma_bytes", false},
-        Case{"pipelined_bytes", "sm_89", "byte_operators.txt", {33, 70, 17, 1, 130}, 1, "pipelined_bytes", false},
+        Case{"wgmma_bytes", "sm_90a", "byte_tile_operators.txt", {33, 70, 17, 1, 130}, 1, "wgmma_bytes", false},
+        Case{"pipelined_bytes", "sm_89", "byte_tile_operators.txt", {33, 70, 17, 1, 130}, 1, "pipelined_bytes", false},
         Case{"dense", "sm_89", "dense_operators.txt", {1, 17, 33, 3, 70, 130}, 10, "dense"},
         Case{"dense_wgmma", "sm_90a", "dense_operators.txt", {33, 70, 1, 130, 17, 3}, 10, "dense_wgmma"}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.test_name; });
