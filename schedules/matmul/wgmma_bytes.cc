@@ -61,11 +61,6 @@ int64_t FactorBytes(const NormalizedOperator& op) {
   return std::max<int64_t>(1, kBlock / op.weight().group) * (128 + zeros);
 }
 
-// Of the tokens, with products of their own.
-int Halves(const NormalizedOperator& op, const WarpGroupShape& shape) {
-  return SegmentColumns(op) != 0 && shape.tokens > 64 && shape.tokens % (Integer(op) ? 32 : 16) == 0 ? 2 : 1;
-}
-
 struct Parameters {
   WarpGroupShape shape;
   int steps = 4;  // k32 steps decoded and multiplied together
@@ -73,7 +68,7 @@ struct Parameters {
 
 // Stages a turn of the main loop: a divisor of the stages and of the k blocks.
 int Unroll(const NormalizedOperator& op, const Parameters& p) {
-  const int most = p.shape.tokens <= 64 || Halves(op, p.shape) == 2 ? 4 : 2;
+  const int most = p.shape.tokens <= 64 ? 4 : 2;
   return std::gcd(std::gcd(p.shape.stages, most), static_cast<int>(KBlocks(op) % 4));
 }
 
@@ -83,7 +78,7 @@ int Registers(const NormalizedOperator& op, const Parameters& p) {
   const int sums = p.shape.row_tiles * p.shape.tokens / 2;
   return sums * (SegmentColumns(op) != 0 ? 2 : 1) + 2 * p.steps * p.shape.row_tiles * 4 +
          2 * op.weight().element.bits * p.shape.row_tiles + kOtherRegisters +
-         (Integer(op) && SegmentColumns(op) != 0 ? 24 : 0);
+         (Integer(op) && SegmentColumns(op) != 0 ? 24 * p.shape.row_tiles : 0);
 }
 
 bool Fits(const NormalizedOperator& op, const Parameters& p, const DeviceLimits& limits) {
@@ -174,7 +169,7 @@ class WgmmaBytesSchedule final : public Schedule {
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
         p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p.shape), 3, 8);
         // What the main loop is unrolled by.
-        if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 || Halves(op, p.shape) == 2 ? ~3 : ~1;
+        if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;
         if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
       }
     }
@@ -208,8 +203,8 @@ class WgmmaBytesSchedule final : public Schedule {
     kernel.source.text = KernelText(op, text);
     const bool unsigned_weight =
         Integer(op) && op.weight().element.kind == ElementKind::kUnsigned && op.weight().element.bits == 8;
-    kernel.source.extra_headers[kWgmmaInstructionHeader] = WgmmaInstructionHeader(
-        WgmmaSource::kRegisters, ByteType(op), op.compute(), p.shape.tokens / Halves(op, p.shape), unsigned_weight);
+    kernel.source.extra_headers[kWgmmaInstructionHeader] =
+        WgmmaInstructionHeader(WgmmaSource::kRegisters, ByteType(op), op.compute(), p.shape.tokens, unsigned_weight);
     return kernel;
   }
 
@@ -292,8 +287,7 @@ class WgmmaBytesSchedule final : public Schedule {
         candidates.push_back(std::move(candidate));
         any = true;
       }
-      // Shorter chunks spill where integers' sums are added between them.
-      if (any && ++kept == (Integer(op) && SegmentColumns(op) != 0 ? 1 : 2)) break;
+      if (any && ++kept == 2) break;
     }
   }
 };

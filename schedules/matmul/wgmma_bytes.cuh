@@ -12,10 +12,9 @@
 // and exact; where a segment's lie within +-2^22 they become floats by an integer addition to the bits of 1.5 * 2^23
 // and a subtraction of it, as conversions have a sixteenth of the rate. int8 with a scale per channel has no segments.
 //
-// Main loop of a math group: decode kSteps k32 steps (a chunk) into one of two register sets and issue their products,
-// so that the decode overlaps the products before. Sums can be added only when their products are done: the tokens come
-// in kHalves halves with products of their own, and the sums of one are added while the other is multiplied. With one
-// half, for few tokens, a segment's end waits for all products and other math groups fill the time.
+// Main loop of a math group: decode kSteps k32 steps (a chunk) into one of two register sets, wait for all products
+// where a segment has ended and add its sums, and issue the chunk's products. So the decode overlaps the products
+// before it, and the additions those of the other groups.
 #pragma once
 #include "ladder/wgmma_instruction.cuh"
 #include "schedules/device/byte_decode.cuh"
@@ -48,9 +47,6 @@ struct WgmmaBytesPlan {
   // Where segments begin is known at compile time: items begin at whole turns.
   static constexpr bool kStaticSegments = kSegments && (kSegmentSteps <= 4 || Config::kUnroll * 4 % kSegmentSteps == 0);
   static constexpr bool kSmallSums = Config::kGroup <= 256;
-  // Half of the tokens is a size that the instruction has (of int8 a multiple of 16).
-  static constexpr int kHalves = kSegments && Config::kTokens > 64 && Config::kTokens % (kFloat ? 16 : 32) == 0 ? 2 : 1;
-  static constexpr int kHalfTokens = Config::kTokens / kHalves;
 
   static constexpr bool kOneFactor = kPerChannel || Config::kGroup % 128 == 0;
   static constexpr int kFactorRows = kPerChannel ? 0 : kOneFactor ? 1 : 128 / Config::kGroup;
@@ -185,70 +181,45 @@ struct ByteSums {
   using Plan = WgmmaBytesPlan<Config>;
   using Part = typename SumOf<typename Config::Compute>::Type;
   static constexpr int kRowTiles = Config::kRowTiles, kValues = Config::kTokens / 2;
-  static constexpr int kHalfValues = kValues / Plan::kHalves;
 
   // Without segments, `part` has everything.
   float acc[Plan::kSegments ? kRowTiles : 1][Plan::kSegments ? kValues : 1];
-  Part part[Plan::kHalves][kRowTiles][kHalfValues];
-  float scale[Plan::kHalves][kRowTiles][2];  // of the segment in `part`
+  Part part[kRowTiles][kValues];
+  float scale[kRowTiles][2];  // of the segment in `part`
 
   // Sums of nothing: the first segment's start adds them. Unconditional additions keep the assembler from doubting that
   // accumulators are at rest when it meets them, for which it would serialise the products.
   LADDER_DEVICE void clear() {
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {
-      if constexpr (Plan::kSegments) {
 #pragma unroll
-        for (int i = 0; i < kValues; i++) acc[t][i] = 0.0f;
-      }
-#pragma unroll
-      for (int h = 0; h < Plan::kHalves; h++) {
-#pragma unroll
-        for (int i = 0; i < kHalfValues; i++) part[h][t][i] = 0;
+      for (int i = 0; i < kValues; i++) {
+        if constexpr (Plan::kSegments) acc[t][i] = 0.0f;
+        part[t][i] = 0;
       }
     }
   }
-  // The products of half `h` are done.
-  LADDER_DEVICE void add_segment(int h) {
+  // All products are done.
+  LADDER_DEVICE void add_segment() {
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {
-      wgmma_settle(part[h][t]);
+      wgmma_settle(part[t]);
       if constexpr (Plan::kSegments) {
 #pragma unroll
-        for (int i = 0; i < kHalfValues; i++) {
-          acc[t][h * kHalfValues + i] += sum_number<Plan::kSmallSums>(part[h][t][i]) * scale[h][t][(i >> 1) & 1];
+        for (int i = 0; i < kValues; i++) {
+          acc[t][i] += sum_number<Plan::kSmallSums>(part[t][i]) * scale[t][(i >> 1) & 1];
         }
       }
     }
   }
-  LADDER_DEVICE void set_scale(int h, const u32 (&scales)[kRowTiles], float unit) {
+  LADDER_DEVICE void set_scale(const u32 (&scales)[kRowTiles], float unit) {
 #pragma unroll
     for (int t = 0; t < kRowTiles; t++) {
-      scale[h][t][0] = unit * to_float(typename Config::Scale{}, scales[t] & 0xffffu);
-      scale[h][t][1] = unit * to_float(typename Config::Scale{}, scales[t] >> 16);
+      scale[t][0] = unit * to_float(typename Config::Scale{}, scales[t] & 0xffffu);
+      scale[t][1] = unit * to_float(typename Config::Scale{}, scales[t] >> 16);
     }
   }
 };
-
-// Issues the products of chunk `c` of a stage for half `h` of its tokens, as one group. `x`: descriptor of the stage's
-// X.
-template <class Config>
-LADDER_DEVICE void issue_products(ByteSums<Config>& sums, int h, const u32 (&a)[Config::kSteps][Config::kRowTiles][4],
-                                  u32 x, int c, bool starts) {
-  using Plan = WgmmaBytesPlan<Config>;
-  wgmma_fence();
-#pragma unroll
-  for (int s = 0; s < Config::kSteps; s++) {
-    const u32 at = h * Plan::kHalfTokens * 128 + (c * Config::kSteps + s) * 32;
-    const u64 b = wgmma_descriptor_of(x + wgmma_descriptor_step(at));
-#pragma unroll
-    for (int t = 0; t < Config::kRowTiles; t++) {
-      wgmma_rs<typename Config::Weight::Byte, typename Config::Compute, Plan::kHalfTokens>(sums.part[h][t], a[s][t], b,
-                                                                                           s == 0 && starts ? 0u : 1u);
-    }
-  }
-  wgmma_commit();
-}
 
 // One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where
 // things lie and which register set is next are constants.
@@ -292,8 +263,7 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
       }
     }
     // With groups, of a segment that is not there: its sums are zero.
-#pragma unroll
-    for (int h = 0; h < Plan::kHalves; h++) sums.set_scale(h, scales, unit);
+    sums.set_scale(scales, unit);
     u32 previous_empty = 0;  // barrier of the last stage of the turn before, 0 at the start
 
 #pragma unroll 1
@@ -349,14 +319,22 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
               wgmma_ready(a[set][s][t]);
             }
           }
-          const bool adds = starts_segment && (Plan::kStaticSegments || !starts_item);
-          const bool scales_anew = starts_segment && !Plan::kPerChannel;
-          // One half: a segment's start waits for the products before it. Two: only the second half of the chunk before
-          // is still being multiplied.
-          if (Plan::kHalves == 1 && starts_segment) wgmma_wait<0>();
-          if (adds) sums.add_segment(0);
-          if (scales_anew) sums.set_scale(0, scales, unit);
-          issue_products<Config>(sums, 0, a[set], x, c, starts_segment);
+          if (starts_segment) {
+            wgmma_wait<0>();
+            if (Plan::kStaticSegments || !starts_item) sums.add_segment();
+            if constexpr (!Plan::kPerChannel) sums.set_scale(scales, unit);
+          }
+          wgmma_fence();
+#pragma unroll
+          for (int s = 0; s < kSteps; s++) {
+            const u64 b = wgmma_descriptor_of(x + wgmma_descriptor_step((c * kSteps + s) * 32));
+#pragma unroll
+            for (int t = 0; t < kRowTiles; t++) {
+              wgmma_rs<typename Weight::Byte, Compute, Config::kTokens>(sums.part[t], a[set][s][t], b,
+                                                                        s == 0 && starts_segment ? 0u : 1u);
+            }
+          }
+          wgmma_commit();
           wgmma_wait<1>();
           // The stage before has been multiplied.
           if (c == 0) {
@@ -366,23 +344,13 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
               release_stage(previous_empty);
             }
           }
-          if constexpr (Plan::kHalves == 2) {
-            if (adds) sums.add_segment(1);
-            if (scales_anew) sums.set_scale(1, scales, unit);
-            issue_products<Config>(sums, 1, a[set], x, c, starts_segment);
-            wgmma_wait<1>();
-            // The assembler follows which products are under way through straight code only; across the loop's end it
-            // would serialise them all.
-            if (u == kUnroll - 1 && c == kChunks - 1) wgmma_wait<0>();
-          }
         }
       }
       previous_empty = base + Plan::kEmpty + (turn_stage + kUnroll - 1) * 8;
       ring.template advance<kUnroll>();
     }
     wgmma_wait<0>();
-#pragma unroll
-    for (int h = 0; h < Plan::kHalves; h++) sums.add_segment(h);
+    sums.add_segment();
     release_stage(previous_empty);
     const u32 staging = base + Plan::kStaging + group * Staging<typename Config::Output>::kTotal;
     if constexpr (Plan::kSegments) {
@@ -393,7 +361,7 @@ LADDER_DEVICE void wgmma_bytes_multiply(const MatmulArguments& arguments, u32 ba
       for (int t = 0; t < kRowTiles; t++) {
 #pragma unroll
         for (int i = 0; i < kValues; i++) {
-          scaled[t][i] = static_cast<float>(sums.part[0][t][i]) * sums.scale[0][t][(i >> 1) & 1];
+          scaled[t][i] = static_cast<float>(sums.part[t][i]) * sums.scale[t][(i >> 1) & 1];
         }
       }
       finish_item<Config>(scaled, arguments, work, group, staging, base);

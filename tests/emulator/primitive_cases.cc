@@ -157,6 +157,7 @@ void AddTyped8(std::vector<PrimitiveCase>& cases, const Type8& a, const Type8& b
 
 std::string ReadSource(const std::string& path) {
   std::ifstream file(absl::StrCat(LADDER_SOURCE_ROOT, "/", path), std::ios::binary);
+  if (!file) return absl::StrCat("#error \"", LADDER_SOURCE_ROOT, " holds no ", path, "\"\n");
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
