@@ -252,7 +252,7 @@ PackedLayout::Position PackedLayout::Find(int64_t natural_row, int64_t column, i
   const int whole = cell_bits / bits, rest = cell_bits % bits;  // codes in a word's cell, bits at its top
   const int words = Words(*this);
   int word = code / whole, shift = code % whole * bits + bit;
-  if (code >= whole * words) {
+  if (rest != 0 && code >= whole * words) {  // always whole without a rest
     const int in_rest = (code - whole * words) * bits + bit;
     word = in_rest / rest;
     shift = cell_bits - rest + in_rest % rest;
