@@ -60,7 +60,7 @@ class KernelService {
   absl::Status Cancel(const CacheKey& key);
 
   // Whether a stored record can be served as it is: same sources and compiler, kind measured (or a seed when there is
-  // no device). Otherwise the differing component by name.
+  // no device). Otherwise the differing component by name. The driver is none: binaries are the GPU's own code.
   absl::Status CheckCurrent(const TuningRecord& record) const;
 
   // The support kernels (schedules/support) for a target: compiled once, kept in the store.

@@ -1,6 +1,5 @@
 #include "schedules/catalog.h"
 
-#include "core/store/keys.h"
 #include "schedules/embedded_sources.h"
 #include "schedules/matmul/decode.h"
 #include "schedules/matmul/dense.h"
@@ -24,9 +23,7 @@ ScheduleCatalog MakeCatalog() {
   catalog.schedules.push_back(MakeDenseWgmmaSchedule());
   catalog.support = SupportSource();
   catalog.sources = EmbeddedSources();
-  CanonicalText text("ladder-sources-1");
-  for (const auto& [name, content] : catalog.sources) text.Field(name, content);
-  catalog.sources_digest = text.Digest();
+  catalog.sources_digest = EmbeddedSourcesDigest();
   return catalog;
 }
 

@@ -10,6 +10,9 @@ namespace ladder {
 // Include name ("schedules/matmul/decode.cuh") -> text.
 std::map<std::string, std::string> EmbeddedSources();
 
+// What a catalog's sources_digest is.
+std::string EmbeddedSourcesDigest();
+
 }  // namespace ladder
 
 #endif  // LADDER_SCHEDULES_EMBEDDED_SOURCES_H_

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace ladder::tools {
 
@@ -30,6 +32,14 @@ int ExitStatus(const absl::Status& status) {
 }
 
 std::string ErrorText(const std::string& program, const absl::Status& status) {
+  // Fields of a request whose option has another name.
+  constexpr std::pair<absl::string_view, absl::string_view> kRenamed[] = {{"options.share_gpu:", "--share-gpu:"},
+                                                                          {"share_gpu:", "--share-gpu:"},
+                                                                          {"options.share_duty_percent:", "--duty:"}};
+  for (const auto& [field, option] : kRenamed) {
+    absl::string_view rest = status.message();
+    if (absl::ConsumePrefix(&rest, field)) return absl::StrCat(program, ": ", option, rest);
+  }
   constexpr absl::string_view kOptions[] = {"op", "a", "w", "scale",  "zeros", "out",      "bias",  "act",
                                             "n",  "k", "m", "target", "group", "quantize", "output"};
   const absl::string_view message = status.message();

@@ -58,7 +58,8 @@ json MeasurementToJson(const pb::Measurement& measurement) {
   return {{"median_us", measurement.median_us()},
           {"spread_us", measurement.spread_us()},
           {"repeats", measurement.repeats()},
-          {"clock_ghz", measurement.clock_ghz()}};
+          {"clock_ghz", measurement.clock_ghz()},
+          {"throttled", measurement.throttled()}};
 }
 
 json RecordToJson(const pb::TuningRecord& record, bool with_trace) {
@@ -87,7 +88,9 @@ json RecordToJson(const pb::TuningRecord& record, bool with_trace) {
   object["trace"] = {{"candidates", std::move(candidates)},  {"seed", trace.seed()},
                      {"enumerate_ms", trace.enumerate_ms()}, {"compile_ms", trace.compile_ms()},
                      {"verify_ms", trace.verify_ms()},       {"profile_ms", trace.profile_ms()},
-                     {"total_ms", trace.total_ms()}};
+                     {"total_ms", trace.total_ms()},         {"disturbance", trace.disturbance()},
+                     {"disturbed", trace.disturbed()},       {"waited_ms", trace.waited_ms()},
+                     {"rested_ms", trace.rested_ms()}};
   return object;
 }
 

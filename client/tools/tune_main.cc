@@ -32,8 +32,8 @@ struct Flags {
   ConnectionOptions connection;
   std::string target, json, budget, ops;
   QuantizeJob quantize;
-  int candidates = 0;
-  bool compare = false, force = false, trace = false, plan = false, list = false, running = false;
+  int candidates = 0, duty = 0;
+  bool compare = false, force = false, share_gpu = false, trace = false, plan = false, list = false, running = false;
   bool has_group = false;
 };
 
@@ -77,6 +77,14 @@ void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--candidates", flags.candidates, "Candidates tried for each M (default: 16)")
       ->check(CLI::Range(1, 4096));
   app.add_flag("--force", flags.force, "Tune although the cache has a current record");
+  CLI::Option* share = app.add_flag("--share-gpu", flags.share_gpu,
+                                    "Tune although other processes use the GPU, which slows them down; refused "
+                                    "otherwise, so that nobody tunes beside "
+                                    "a serving process by mistake");
+  app.add_option("--duty", flags.duty,
+                 "Percent of the time that verifying and timing may take beside other processes (default: 25)")
+      ->check(CLI::Range(1, 100))
+      ->needs(share);
   app.add_flag("--trace", flags.trace, "Print every candidate: its figures or why it fell");
   app.add_flag("--plan", flags.plan, "Only print what would be tried, best predicted first");
   app.add_flag("--list", flags.list,
@@ -173,7 +181,7 @@ void PrintOperator(const TunedOperator& tuned, const Flags& flags, const pb::Des
   std::cout << "\n"
             << record.op_text() << "\non " << TargetName(record.target()) << ", "
             << (record.environment().compiler().empty() ? "no compiler" : record.environment().compiler()) << "\n\n"
-            << OperatorTable(tuned);
+            << OperatorTable(tuned) << DisturbanceNotes(tuned);
   if (flags.trace) std::cout << TraceTables(tuned);
   if (!HasSeeds(tuned)) return;
   std::cout << "\n";
@@ -207,11 +215,13 @@ int Tune(TuneSession& session, const Flags& flags, const std::vector<pb::Operato
     request.mutable_options()->set_candidates(flags.candidates);
     request.mutable_options()->set_budget_ms(absl::ToInt64Milliseconds(budget));
     request.mutable_options()->set_force(flags.force);
+    request.mutable_options()->set_share_gpu(flags.share_gpu);
+    request.mutable_options()->set_share_duty_percent(flags.duty);
     TunedOperator tuned = session.Tune(request);
     if (flags.compare && tuned.error.ok() && machine.target().empty()) {
       std::cerr << "ladder-tune: --compare needs a GPU; no comparison was made\n";
     } else if (flags.compare && tuned.error.ok()) {
-      const absl::Status status = session.Compare(tuned);
+      const absl::Status status = session.Compare(tuned, flags.share_gpu);
       if (!status.ok()) std::cerr << "ladder-tune: no comparison was made: " << status.message() << "\n";
     }
     PrintOperator(tuned, flags, machine, target);

@@ -144,6 +144,19 @@ std::string TraceTables(const TunedOperator& tuned) {
   return text;
 }
 
+std::string DisturbanceNotes(const TunedOperator& tuned) {
+  std::string text;
+  for (const TunedRow& row : tuned.rows) {
+    const pb::TuningTrace& trace = row.record.trace();
+    // What was waited out concerns only who waited.
+    if (trace.disturbance().empty() || (row.cache_hit && !trace.disturbed())) continue;
+    absl::StrAppend(&text, "M = ", row.record.m(), ": ", trace.disturbance(), "; waited ",
+                    HumanMilliseconds(trace.waited_ms()),
+                    trace.disturbed() ? ", and it did not end: these times are of a disturbed GPU\n" : "\n");
+  }
+  return text.empty() ? text : absl::StrCat("\n", text);
+}
+
 std::string Totals(const TuneReport& report) {
   double compile_ms = 0, verify_ms = 0, profile_ms = 0;
   int tuned = 0, hits = 0, tried = 0;

@@ -38,6 +38,8 @@ CandidateCount CountCandidates(const tune::v1::TuningTrace& trace);
 
 // The table of one operator. Figures that need a measurement are "-" where none was made.
 std::string OperatorTable(const TunedOperator& tuned);
+// A line for each row whose times something spoilt or made wait; empty if there is none.
+std::string DisturbanceNotes(const TunedOperator& tuned);
 // Every candidate of every row: its figures or why it fell.
 std::string TraceTables(const TunedOperator& tuned);
 // Whether any row is only ranked, not measured.

@@ -46,8 +46,9 @@ TunedOperator TuneSession::Tune(const pb::TuneRequest& request) {
   return tuned;
 }
 
-absl::Status TuneSession::Compare(TunedOperator& tuned) {
+absl::Status TuneSession::Compare(TunedOperator& tuned, bool share_gpu) {
   pb::CompareRequest request;
+  request.set_share_gpu(share_gpu);
   *request.mutable_op() = tuned.asked;
   for (const char* yardstick : {"cublaslt_fp16", "cublaslt_fp8", "cublaslt_int8"}) request.add_yardsticks(yardstick);
   progress_.Show(absl::StrCat("timing cuBLASLt on ", tuned.asked.n(), " x ", tuned.asked.k()), absl::Now());

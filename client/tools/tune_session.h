@@ -24,7 +24,7 @@ class TuneSession {
   // Runs to the end. What was tuned before an error is in the result, with the error.
   TunedOperator Tune(const tune::v1::TuneRequest& request);
   // Adds the vendor library's times to a tuned operator's rows. An error if none could be had at all.
-  absl::Status Compare(TunedOperator& tuned);
+  absl::Status Compare(TunedOperator& tuned, bool share_gpu);
   absl::StatusOr<tune::v1::PlanResponse> Plan(const tune::v1::OperatorDescriptor& op, const std::string& target);
   absl::StatusOr<tune::v1::ListTunesResponse> ListTunes();
 

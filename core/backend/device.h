@@ -4,6 +4,7 @@
 #define LADDER_CORE_BACKEND_DEVICE_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,9 +42,10 @@ struct Verification {
 
 struct Measurement {
   double median_us = 0;
-  double spread_us = 0;  // median absolute deviation
-  int repeats = 0;       // graph replays
-  double clock_ghz = 0;  // SM clock seen, 0 if unknown
+  double spread_us = 0;    // median absolute deviation
+  int repeats = 0;         // graph replays
+  double clock_ghz = 0;    // SM clock seen, 0 if unknown
+  bool throttled = false;  // heat or a power brake lowered the clocks meanwhile
   friend bool operator==(const Measurement&, const Measurement&) = default;
 };
 
@@ -60,6 +62,15 @@ struct DeviceEnvironment {
   std::string runtime_id;  // uuid or bus id of this GPU
 };
 
+// What else goes on on the GPU, so that a time is not taken for what it is not.
+struct DeviceConditions {
+  std::optional<int> other_processes;  // that have a context on it; nothing if that can't be told
+  int64_t other_memory_bytes = 0;      // of the GPU, held by others: at least so much
+  std::optional<int> busy_percent;     // of the last second, by others; nothing if that can't be told
+  bool throttled = false;              // heat or a power brake lowers its clocks
+  friend bool operator==(const DeviceConditions&, const DeviceConditions&) = default;
+};
+
 // Thread-safe; calls are served one at a time.
 class Device {
  public:
@@ -67,6 +78,9 @@ class Device {
   // The machine as it is; rates measured once and remembered.
   virtual absl::StatusOr<Target> GetTarget() = 0;
   virtual absl::StatusOr<DeviceEnvironment> GetEnvironment() = 0;
+  // Takes a second where others use the GPU, so that what ran here before isn't counted as theirs. Nothing known by
+  // default.
+  virtual absl::StatusOr<DeviceConditions> GetConditions() { return DeviceConditions{}; }
   // Binary of schedules/support/support.cuh for this target, needed before the calls below (packing, random inputs,
   // reference). Cheap when it is already loaded.
   virtual absl::Status LoadSupport(const CompiledKernel& support) = 0;

@@ -58,6 +58,12 @@ inline OperandDraw DrawFor(const NormalizedOperator& op) {
   return draw;
 }
 
+// Codes of a float with infinities or NaNs are drawn below 2, without the highest bit of the exponent, so without
+// those. REQUIRES: such a float has 8 bits, as fp8 has.
+inline bool DrawsBelowTwo(const ElementType& element) {
+  return element.kind == ElementKind::kFloat && element.format.specials != FloatSpecials::kNone;
+}
+
 }  // namespace ladder
 
 #endif  // LADDER_CORE_REFERENCE_OPERAND_DRAW_H_

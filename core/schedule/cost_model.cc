@@ -87,16 +87,26 @@ double WaveQuantisation(double blocks, double places) {
 
 namespace {
 
+// Of the pairs that no cell holds whole, the runs of bits that they consist of: per pair of all.
+double SplitRuns(int bits) {
+  const int whole = 16 / bits, rest = 16 % bits, left = 16 - whole * bits;
+  if (rest == 0) return 0;
+  const int runs = (bits + rest - 1) / rest + (bits % rest == 0 ? 0 : 1);  // of a code
+  return left * runs / 16.0;
+}
+// What putting them together costs: a shift and a mask a run.
+double GatherCost(int bits) { return 2 * SplitRuns(bits); }
+
 // Of the four pairs of a step, by counting decode_integer_step: a mask and a fused operation for a code that a cell
 // holds whole, a mask and mostly a shift more for each run of bits of one that it doesn't, and a shift for each window
 // of a word but the first.
-DecodeCost IntegerDecodeCost(int bits, DataType compute) {
+DecodeCost IntegerDecodeCost(int bits, DataType compute, bool is_signed) {
   const int mantissa = compute == DataType::kF16 ? 10 : 7;
-  if (bits > mantissa) return {24, 12, 0};  // through fp32: mask, two permutes, two subtractions, a conversion
-  const int whole = 16 / bits, rest = 16 % bits, left = 16 - whole * bits;
+  // Two masks and two subtractions (three with zero points), and a shift for every other pair.
+  if (bits > mantissa) return {is_signed ? 14.0 : 18.0, 10, 0};
+  const int whole = 16 / bits, left = 16 - whole * bits;
   const int shifts = bits * ((whole - 1) / (mantissa / bits));
-  const int runs = rest == 0 ? 0 : left * ((bits + rest - 1) / rest + (bits % rest == 0 ? 0 : 1));
-  const double integer = (whole * bits + shifts + 2 * runs + left) / 4.0;
+  const double integer = (whole * bits + shifts + left) / 4.0 + 4 * GatherCost(bits);
   return {integer + 4, integer, 0};
 }
 
@@ -120,19 +130,42 @@ DecodeCost ByteDecodeCost(const NormalizedOperator& op) {
   return {integer, integer, 0};
 }
 
+// The same by counting decode_fp8_step (a permute, and mostly a conversion, which takes an integer operation's place;
+// to bf16 three operations more, one of them an integer's), decode_float_step (masks, shifts - none where a code tops
+// its cell -, an addition, a mask and an addition for a NaN) and the lookups in decode_shared_table: indices, loads, a
+// permute.
+DecodeCost FloatDecodeCost(const ElementType& element, DataType compute, const Target& target) {
+  if (element.format == kE5M2 || (element.format == kE4M3 && target.capability() >= 89)) {
+    const double integer = (element.format == kE5M2 ? 4 : 8) + (compute == DataType::kF16 ? 0 : 4);
+    return {integer + (compute == DataType::kF16 ? 0 : 8), integer, 0};
+  }
+  const double nan = element.format.specials == FloatSpecials::kNone ? 0 : 3;
+  const double integer = 4 * ((element.bits == 8 ? 3.5 : 4) + nan + GatherCost(element.bits));
+  return {integer + 4, integer, 0};
+}
+DecodeCost LookupDecodeCost(int bits) {
+  const double integer = 4 * ((bits == 8 ? 4 : 6) + 1 + GatherCost(bits));
+  return {integer + 8, integer, 8};
+}
+
 }  // namespace
 
-DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights) {
+DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights,
+                              const Target& target) {
   const WeightType& weight = op.weight();
   DecodeCost cost;
   if (!weight.element.quantized()) return cost;
   if (Bytes(op.activation()) == 1) return ByteDecodeCost(op);
   if (weight.element.tabular()) {
-    cost = pair_table                 ? DecodeCost{12, 8, 4}
-           : weight.element.bits == 4 ? DecodeCost{30, 30, 0}
-                                      : DecodeCost{11, 11, 0};  // eight permutes, selectors, a shift
+    if (weight.element.bits > 4) {
+      cost = pair_table ? LookupDecodeCost(weight.element.bits) : FloatDecodeCost(weight.element, op.compute(), target);
+    } else {
+      cost = pair_table                 ? DecodeCost{12, 8, 4}
+             : weight.element.bits == 4 ? DecodeCost{30, 30, 0}
+                                        : DecodeCost{11, 11, 0};  // eight permutes, selectors, a shift
+    }
   } else if (weight.element.bits != 4) {
-    cost = IntegerDecodeCost(weight.element.bits, op.compute());
+    cost = IntegerDecodeCost(weight.element.bits, op.compute(), weight.element.kind == ElementKind::kSigned);
   } else {
     cost = op.compute() == DataType::kF16 ? DecodeCost{9, 5, 0} : DecodeCost{11, 7, 0};
   }

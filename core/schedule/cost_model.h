@@ -62,7 +62,8 @@ struct DecodeCost {
   double integer = 0;
   double wavefronts = 0;
 };
-DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights);
+DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, bool scale_in_weights,
+                              const Target& target);
 
 // The `limit` candidates that `schedule` predicts to be fastest, fastest first; ties in the order given. Of a family -
 // candidates that agree in the parameters `family` names - at most `per_family`: predictions differ least inside a

@@ -47,6 +47,8 @@ absl::string_view Name(TuningPhase phase) {
       return "compile";
     case TuningPhase::kVerify:
       return "verify";
+    case TuningPhase::kWait:
+      return "wait";
     case TuningPhase::kProfile:
       return "profile";
     case TuningPhase::kFinal:

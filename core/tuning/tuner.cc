@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/backend/compile_log.h"
+#include "core/tuning/quiet.h"
 
 namespace ladder {
 namespace {
@@ -18,6 +19,10 @@ constexpr ProfilePolicy kRough = {.repeats = 3, .replay_ms = 0.5, .preheat_ms = 
 // An incumbent stays unless it is beaten by more than this share and by more than this many of its deviations.
 constexpr double kNoiseShare = 0.02;
 constexpr double kNoiseDeviations = 3;
+
+// How often the GPU is looked at while others keep it busy, and finalists are timed while their times spread.
+constexpr absl::Duration kLookPause = absl::Milliseconds(100);
+constexpr int kMostFinals = 4;
 
 double MillisecondsSince(absl::Time start) { return absl::ToDoubleMilliseconds(absl::Now() - start); }
 
@@ -149,10 +154,60 @@ absl::Status Tuner::Compile(size_t first, size_t last) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<DeviceConditions> Tuner::CheckSharing() {
+  absl::StatusOr<DeviceConditions> conditions = device_->GetConditions();
+  // A device that can't tell is no reason not to tune; one that is gone is.
+  if (!conditions.ok() && !EndsTuning(conditions.status())) return DeviceConditions{};
+  if (!conditions.ok()) return conditions;
+  shared_ = IsShared(*conditions);
+  if (shared_ && !job_.options.share_gpu) return RefuseToShare(*conditions, "options.share_gpu");
+  return conditions;
+}
+
+void Tuner::NoteDisturbance(const std::string& disturbance) {
+  if (trace_.disturbance.empty()) trace_.disturbance = disturbance;
+}
+
+absl::Status Tuner::Pause(absl::Duration pause) {
+  for (const absl::Time end = absl::Now() + pause; absl::Now() < end;) {
+    if (absl::Status s = CheckCancelled(); !s.ok()) return s;
+    absl::SleepFor(std::min(kLookPause, end - absl::Now()));
+  }
+  return CheckCancelled();
+}
+
+absl::Status Tuner::AwaitQuiet(absl::Time until) {
+  const absl::Time begin = absl::Now();
+  while (true) {
+    const absl::StatusOr<DeviceConditions> conditions = CheckSharing();
+    if (!conditions.ok()) return conditions.status();
+    const std::string disturbance = Disturbance(*conditions);
+    NoteDisturbance(disturbance);
+    if (disturbance.empty()) break;
+    if (absl::Now() >= until) {
+      trace_.disturbed = true;
+      break;
+    }
+    Report(TuningPhase::kWait, 0, 0);
+    if (absl::Status s = Pause(kLookPause); !s.ok()) return s;
+  }
+  if (!trace_.disturbance.empty()) trace_.waited_ms += MillisecondsSince(begin);
+  return absl::OkStatus();
+}
+
+absl::Status Tuner::Rest(absl::Duration used) {
+  const int duty_percent = job_.options.share_duty_percent;
+  if (!shared_ || duty_percent >= 100) return absl::OkStatus();
+  const absl::Duration pause = used * (100.0 / duty_percent - 1);
+  trace_.rested_ms += absl::ToDoubleMilliseconds(pause);
+  return Pause(pause);
+}
+
 absl::Status Tuner::Verify(size_t i) {
   const absl::Time begin = absl::Now();
   const absl::StatusOr<Verification> result = device_->Verify(workload_, trials_[i].binary());
   trace_.verify_ms += MillisecondsSince(begin);
+  if (absl::Status s = Rest(absl::Now() - begin); !s.ok()) return s;
   if (!result.ok()) return FallFor(i, CandidateStatus::kCrashed, result.status());
   CandidateTrace& trace = trace_.candidates[i];
   trace.worst_ratio = result->worst_ratio;
@@ -169,6 +224,7 @@ absl::Status Tuner::Profile(size_t i) {
   const KernelBinary binary = trials_[i].binary();
   const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, {&binary, 1}, kRough);
   trace_.profile_ms += MillisecondsSince(begin);
+  if (absl::Status s = Rest(absl::Now() - begin); !s.ok()) return s;
   if (!result.ok()) return FallFor(i, CandidateStatus::kCrashed, result.status());
   trace_.candidates[i].measurement = result->front();
   trace_.candidates[i].status = CandidateStatus::kTimed;
@@ -207,6 +263,36 @@ std::vector<size_t> Tuner::Ranking() const {
   return order;
 }
 
+absl::StatusOr<std::vector<Measurement>> Tuner::TimeFinalists(const std::vector<KernelBinary>& binaries) {
+  std::vector<Measurement> steadiest;
+  double least_spread = 0;
+  for (int final = 1;; final++) {
+    if (absl::Status s = AwaitQuiet(deadline_); !s.ok()) return s;
+    Report(TuningPhase::kFinal, 0, static_cast<int>(binaries.size()));
+    const absl::Time begin = absl::Now();
+    absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, binaries, ProfilePolicy{});
+    trace_.profile_ms += MillisecondsSince(begin);
+    if (absl::Status s = Rest(absl::Now() - begin); !s.ok()) return s;
+    if (!result.ok()) return steadiest.empty() ? result : steadiest;
+    // The best decides, and its time is the one that is told.
+    const Measurement& best = *std::ranges::min_element(*result, {}, &Measurement::median_us);
+    const double spread = best.spread_us / best.median_us;
+    const std::string disturbance = Disturbance(best);
+    if (steadiest.empty() || spread < least_spread || disturbance.empty()) {
+      steadiest = *std::move(result);
+      least_spread = spread;
+    }
+    if (disturbance.empty()) return steadiest;
+    NoteDisturbance(disturbance);
+    if (final == kMostFinals || absl::Now() >= deadline_) {
+      trace_.disturbed = true;
+      return steadiest;
+    }
+    if (absl::Status s = Pause(kLookPause); !s.ok()) return s;
+    trace_.waited_ms += absl::ToDoubleMilliseconds(kLookPause);
+  }
+}
+
 absl::Status Tuner::Final() {
   std::vector<size_t> finalists = Ranking();
   if (finalists.empty()) return absl::OkStatus();
@@ -220,13 +306,10 @@ absl::Status Tuner::Final() {
     std::iter_swap(incumbent, finalists.begin() + count - 1);
   }
   finalists.resize(count);
-  Report(TuningPhase::kFinal, 0, static_cast<int>(count));
-  const absl::Time begin = absl::Now();
   std::vector<KernelBinary> binaries;
   binaries.reserve(count);
   for (size_t i : finalists) binaries.push_back(trials_[i].binary());
-  const absl::StatusOr<std::vector<Measurement>> result = device_->Profile(workload_, binaries, ProfilePolicy{});
-  trace_.profile_ms += MillisecondsSince(begin);
+  const absl::StatusOr<std::vector<Measurement>> result = TimeFinalists(binaries);
   if (!result.ok()) {
     // Each finalist ran alone, was correct and has its rough time: a final that can't be held costs precision only.
     return EndsTuning(result.status()) ? result.status() : absl::OkStatus();
@@ -251,6 +334,9 @@ absl::Status Tuner::Final() {
 
 absl::StatusOr<TuningResult> Tuner::Tune(const std::vector<PlannedCandidate>& selected) {
   Report(TuningPhase::kEnumerate, static_cast<int>(selected.size()), static_cast<int>(selected.size()));
+  if (device_ != nullptr) {
+    if (const absl::Status sharing = CheckSharing().status(); !sharing.ok()) return sharing;
+  }
   if (absl::Status s = Lower(selected); !s.ok()) return s;
   trace_.enumerate_ms = MillisecondsSince(start_);
   if (absl::Status s = Compile(0, trials_.size()); !s.ok()) return s;
@@ -260,6 +346,8 @@ absl::StatusOr<TuningResult> Tuner::Tune(const std::vector<PlannedCandidate>& se
   const absl::Time verified_by = absl::Now() + (deadline_ - absl::Now()) / 2;
   const auto verify = [this](size_t i) { return Verify(i); };
   if (absl::Status s = ForEachAlive(TuningPhase::kVerify, verified_by, verify); !s.ok()) return s;
+  // The rough times choose the finalists, so half of what is left is theirs.
+  if (absl::Status s = AwaitQuiet(absl::Now() + (deadline_ - absl::Now()) / 2); !s.ok()) return s;
   const auto profile = [this](size_t i) { return Profile(i); };
   if (absl::Status s = ForEachAlive(TuningPhase::kProfile, deadline_, profile); !s.ok()) return s;
   if (absl::Status s = Final(); !s.ok()) return s;

@@ -36,7 +36,8 @@ void AddSeeds(const ScheduleCatalog& catalog, const NormalizedOperator& op, int6
 
 // What is worth measuring of a plan: `seeds` first (winners elsewhere; only those the plan holds), then by prediction,
 // but each schedule with a quarter of the places while it has candidates, since the model may misjudge one against
-// another.
+// another, and what one parameter sets apart from a selected candidate a little behind its prediction, since it brings
+// little news.
 std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
                                                const std::vector<Candidate>& seeds, int count);
 
@@ -79,11 +80,22 @@ class Tuner {
 
   absl::Status Lower(const std::vector<PlannedCandidate>& selected);
   absl::Status Compile(size_t first, size_t last);
+  // Refuses a GPU that others use unless that is allowed; then measuring keeps to its share of the time.
+  absl::StatusOr<DeviceConditions> CheckSharing();
+  // Until nothing is known to disturb the GPU, but not beyond `until`; what does is noted in the trace.
+  absl::Status AwaitQuiet(absl::Time until);
+  void NoteDisturbance(const std::string& disturbance);
+  absl::Status Pause(absl::Duration pause);
+  // After `used` of the GPU's time: leaves it to the others as long as the duty limit says.
+  absl::Status Rest(absl::Duration used);
   absl::Status Verify(size_t index);
   absl::Status Profile(size_t index);
   // A phase over the candidates that are alive; what isn't reached by `until` is skipped, but never all.
   absl::Status ForEachAlive(TuningPhase phase, absl::Time until, const std::function<absl::Status(size_t)>& step);
   absl::Status Final();
+  // Times the finalists together, again while their times are spoilt and the budget lasts; the steadiest are the
+  // result.
+  absl::StatusOr<std::vector<Measurement>> TimeFinalists(const std::vector<KernelBinary>& binaries);
   void Fall(size_t index, CandidateStatus status, absl::string_view reason);
   // Fall for an error of a compiler or a device; that error if it ends the whole tune.
   absl::Status FallFor(size_t index, CandidateStatus fault, const absl::Status& status);
@@ -105,6 +117,7 @@ class Tuner {
   Workload workload_;
   TuningTrace trace_;
   std::vector<Trial> trials_;
+  bool shared_ = false;     // other processes use the GPU
   absl::Status exhausted_;  // the last candidate that lacked memory
 };
 

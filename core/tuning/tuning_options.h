@@ -17,10 +17,12 @@ struct TuningOptions {
   int finalists = 4;                          // timed again, interleaved
   absl::Duration budget = absl::Seconds(10);  // wall time; what is not tried by then is kSkipped
   bool force = false;                         // tune although a current record exists
+  bool share_gpu = false;                     // tune also where other processes use the GPU
+  int share_duty_percent = 25;                // there: share of the time that verifying and timing may take
 };
 
-enum class TuningPhase : uint8_t { kQueued, kEnumerate, kCompile, kVerify, kProfile, kFinal, kStore, kDone };
-// "queued", "enumerate", "compile", "verify", "profile", "final", "store", "done".
+enum class TuningPhase : uint8_t { kQueued, kEnumerate, kCompile, kVerify, kWait, kProfile, kFinal, kStore, kDone };
+// "queued", "enumerate", "compile", "verify", "wait" (for a quiet GPU), "profile", "final", "store", "done".
 absl::string_view Name(TuningPhase phase);
 
 struct TuningProgress {

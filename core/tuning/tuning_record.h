@@ -43,6 +43,10 @@ struct TuningTrace {
   std::vector<CandidateTrace> candidates;  // in the policy's order
   uint64_t seed = 0;
   double enumerate_ms = 0, compile_ms = 0, verify_ms = 0, profile_ms = 0, total_ms = 0;
+  std::string disturbance;  // what was first seen to spoil times ("other processes keep the GPU 97% busy"), or empty
+  bool disturbed = false;   // it did not end within the budget: the times are those of a disturbed GPU
+  double waited_ms = 0;     // for the GPU to be quiet
+  double rested_ms = 0;     // by the duty limit beside other processes
 };
 
 // A kernel one could run: how it came to be and how it did.

@@ -17,7 +17,7 @@ namespace ladder {
 template <int kBitsValue>
 struct TopBytes {
   using Byte = I8;
-  static constexpr bool kTable = false;
+  static constexpr bool kTable = false, kLookup = false;
   static constexpr int kBits = kBitsValue, kExponent = kBits - 8;
 };
 // Codes at the bottom of bytes: unsigned integers as they are, and as the multiples of 2^-9 that e4m3's lowest numbers
@@ -25,13 +25,13 @@ struct TopBytes {
 template <int kBitsValue, class ByteType, int kExponentValue>
 struct LowBytes {
   using Byte = ByteType;
-  static constexpr bool kTable = false;
+  static constexpr bool kTable = false, kLookup = false;
   static constexpr int kBits = kBitsValue, kExponent = kExponentValue;
 };
 // int1: a code of 1 is +1, as 64, of 0 is -1, as -64.
 struct SignBytes {
   using Byte = I8;
-  static constexpr bool kTable = false;
+  static constexpr bool kTable = false, kLookup = false;
   static constexpr int kBits = 1, kExponent = -6;
 };
 // Floats of a sign, an exponent of at most 3 bits and kMantissa <= 3 bits as those of e4m3: its exponent's bias is
@@ -39,14 +39,14 @@ struct SignBytes {
 template <int kBitsValue, int kMantissaValue, int kExponentValue>
 struct FloatBytes {
   using Byte = E4M3;
-  static constexpr bool kTable = false;
+  static constexpr bool kTable = false, kLookup = false;
   static constexpr int kBits = kBitsValue, kMantissa = kMantissaValue, kExponent = kExponentValue;
 };
 // A table of 2^kBits <= 16 bytes, entries 4i .. 4i + 3 in word i.
 template <int kBitsValue, class ByteType, u32 k0, u32 k1, u32 k2, u32 k3>
 struct TableBytes {
   using Byte = ByteType;
-  static constexpr bool kTable = true;
+  static constexpr bool kTable = true, kLookup = false;
   static constexpr int kBits = kBitsValue, kExponent = 0;
   static constexpr u32 kEntries[4] = {k0, k1, k2, k3};
 };

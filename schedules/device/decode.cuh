@@ -16,28 +16,31 @@ namespace ladder {
 // (q - z) * s with z a code of the weight's width (quantized).
 enum class Zeros { kNone, kOriginal, kRescale, kQuantized };
 
+// What every weight is unless it says otherwise. kTable: codes stand for values without zero points.
+struct WeightTraits {
+  static constexpr bool kTable = false, kSigns = false, kFloat = false, kThroughHalf = false, kLookup = false;
+};
+
 // Integers of 4 bits, stored unsigned: value = code - kOffset (8 for int4, 0 for uint4).
 template <int kOffsetValue>
-struct Integer4 {
-  static constexpr bool kTable = false, kSigns = false;
+struct Integer4 : WeightTraits {
   static constexpr int kBits = 4, kOffset = kOffsetValue;
 };
 // The same of any width from 1 to 8.
 template <int kBitsValue, int kOffsetValue>
-struct Integer {
-  static constexpr bool kTable = false, kSigns = false;
+struct Integer : WeightTraits {
   static constexpr int kBits = kBitsValue, kOffset = kOffsetValue;
 };
 // int1: a code of 1 is +1, of 0 is -1.
-struct Signs {
-  static constexpr bool kTable = false, kSigns = true;
+struct Signs : WeightTraits {
+  static constexpr bool kSigns = true;
   static constexpr int kBits = 1, kOffset = 0;
 };
 
 // A table of 16 values of the compute type, as byte planes: word i of a plane holds entries 4i .. 4i + 3.
 template <u32 kHigh0, u32 kHigh1, u32 kHigh2, u32 kHigh3, u32 kLow0, u32 kLow1, u32 kLow2, u32 kLow3>
-struct Table4 {
-  static constexpr bool kTable = true, kSigns = false;
+struct Table4 : WeightTraits {
+  static constexpr bool kTable = true;
   static constexpr int kBits = 4;
   static constexpr u32 kHigh[4] = {kHigh0, kHigh1, kHigh2, kHigh3};
   static constexpr u32 kLow[4] = {kLow0, kLow1, kLow2, kLow3};
@@ -45,11 +48,36 @@ struct Table4 {
 
 // A table of 2^kBitsValue values, at most 8, in the same form.
 template <int kBitsValue, u32 kHigh0, u32 kHigh1, u32 kLow0, u32 kLow1>
-struct Table {
-  static constexpr bool kTable = true, kSigns = false;
+struct Table : WeightTraits {
+  static constexpr bool kTable = true;
   static constexpr int kBits = kBitsValue;
   static constexpr u32 kHigh[2] = {kHigh0, kHigh1};
   static constexpr u32 kLow[2] = {kLow0, kLow1};
+};
+
+// A table of 32 to 256 values, which is looked up in shared memory (pair_table.cuh). The generated text derives from
+// it a type with `static u32 value(u32 code)`, the value in the compute type.
+template <int kBitsValue>
+struct Lookup : WeightTraits {
+  static constexpr bool kTable = true, kLookup = true;
+  static constexpr int kBits = kBitsValue;
+};
+
+// A float of 5 to 8 bits: sign, exponent and mantissa from the highest bit down. kNan: the code of all ones has no
+// value (e4m3 of OCP's fp8).
+template <int kExponentBitsValue, int kMantissaBitsValue, int kBiasValue, bool kNanValue>
+struct Float : WeightTraits {
+  static constexpr bool kTable = true, kFloat = true, kNan = kNanValue;
+  static constexpr int kExponentBits = kExponentBitsValue, kMantissaBits = kMantissaBitsValue, kBias = kBiasValue;
+  static constexpr int kBits = 1 + kExponentBits + kMantissaBits;
+  // Of fp8, whether it is decoded by way of fp16.
+  static constexpr bool kE4M3 = kExponentBits == 4 && kMantissaBits == 3 && kBias == 7 && kNan;
+  static constexpr bool kThroughHalf = kE4M3 && kConvertsE4M3;
+};
+// e5m2: the upper half of an fp16 number, infinities and NaNs included.
+struct HalfOfF16 : WeightTraits {
+  static constexpr bool kTable = true, kFloat = true, kE4M3 = false, kThroughHalf = true;
+  static constexpr int kBits = 8;
 };
 
 // The integer-to-float trick: kBits | q is kBase + q exactly (fp16: 1024 + q, bf16: 128 + q).
@@ -132,14 +160,18 @@ LADDER_DEVICE constexpr u32 negative_integer2(u32 value) {
   return (0x8000u | power_pair<Compute>(top) | fraction) * 0x00010001u;
 }
 
-// Codes of 8 bits have one bit more than bf16's magic number: they go through fp32's.
+// Codes of 8 bits have one bit more than bf16's magic number holds: the top one is added apart.
 template <class Compute, class Weight>
-inline constexpr bool kThroughFloat = Weight::kBits > Magic<Compute>::kMantissa;
+inline constexpr bool kTopApart = Weight::kBits > Magic<Compute>::kMantissa;
 
 // What decode_step subtracts for the zero point z, and for Weight::kOffset.
 template <class Compute, class Weight>
 LADDER_DEVICE u32 decode_offset(u32 z) {
-  return kThroughFloat<Compute, Weight> ? 0x4b000000u + z : magic_offset<Compute>(z);
+  if constexpr (kTopApart<Compute, Weight>) {
+    const float centred = bits_float(0x4b000000u + z) - 8388736.0f;  // 2^23 + z - (2^23 + 128)
+    return from_float2(Compute{}, centred, centred);
+  }
+  return magic_offset<Compute>(z);
 }
 
 // Where code `code` (4 * step + register) lies that a cell holds whole.
@@ -184,16 +216,23 @@ LADDER_DEVICE void decode_integer_step(const u32 (&words)[Weight::kBits], int st
 #pragma unroll
   for (int i = 0; i < 4; i++) {
     const int code = 4 * step + i;
-    if constexpr (kThroughFloat<Compute, Weight>) {
-      const u32 pair = code_pair<kBits>(words, code);
-      const float z = bits_float(offset[i & 1]);
-      a[i] = from_float2(Compute{}, bits_float(byte_permute(pair, 0x4b000000u, 0x7440u)) - z,
-                         bits_float(byte_permute(pair, 0x4b000000u, 0x7442u)) - z);
+    if constexpr (kTopApart<Compute, Weight>) {
+      // q - 128 is 128 + (the lower seven bits) less 256, or less 128 with the top bit, which is where these differ.
+      static_assert(kBits == 8 && kMantissa == 7);
+      const CodePlace at = whole_place<kBits>(code);
+      const u32 shifted = words[at.word] >> at.shift;
+      const u32 low = and_or<0x007f007fu, Magic<Compute>::kBits>(shifted);
+      a[i] = sub2(Compute{}, low, and_xor(shifted, 0x00800080u, 0x43804380u));
+      if constexpr (!kConstant) {
+        a[i] = sub2(Compute{}, a[i], offset[i & 1]);
+      } else if constexpr (Weight::kOffset != 128) {
+        a[i] = sub2(Compute{}, a[i], negative_integer2<Compute>(128 - Weight::kOffset));
+      }
     } else if (code < kWhole * kBits) {
       constexpr int kWindow = kMantissa / kBits * kBits;  // places that one shift brings into the mantissa
       const CodePlace at = whole_place<kBits>(code);
       const int s = at.shift % kWindow;
-      const u32 masked = ((words[at.word] >> (at.shift - s)) & (kMask << s)) | Magic<Compute>::kBits;
+      const u32 masked = and_or(words[at.word] >> (at.shift - s), kMask << s, Magic<Compute>::kBits);
       if (s == 0) {
         a[i] = sub2(Compute{}, masked, offset[i & 1]);
       } else if constexpr (kConstant) {
@@ -219,10 +258,10 @@ LADDER_DEVICE void decode_signs_step(const u32 (&words)[1], int step, u32 (&a)[4
   for (int i = 0; i < 4; i++) {
     const int place = 4 * step + i;
     if (place == 0) {
-      a[i] = ((words[0] << 15) & 0x80008000u) ^ (0x80008000u | power2<Compute>(0));
+      a[i] = and_xor(words[0] << 15, 0x80008000u, 0x80008000u | power2<Compute>(0));
     } else {
       const int s = (place - 1) % kWindow + 1;
-      const u32 masked = ((words[0] >> (place - s)) & (0x00010001u << s)) | Magic<Compute>::kBits;
+      const u32 masked = and_or(words[0] >> (place - s), 0x00010001u << s, Magic<Compute>::kBits);
       a[i] = fma2(Compute{}, masked, power2<Compute>(1 - s), negative_integer2<Compute>((2u << kMantissa >> s) + 1));
     }
   }
@@ -250,11 +289,65 @@ LADDER_DEVICE void decode_table_step(const u32 (&words)[Table::kBits], int step,
   }
 }
 
+// Bits of `word`, `left` places further left, or right where that is negative.
+LADDER_DEVICE u32 shift_left(u32 word, int left) { return left < 0 ? word >> -left : word << left; }
+
+// A pair of fp16, which bf16 holds too, in the compute type.
+LADDER_DEVICE u32 from_half2(F16, u32 half) { return half; }
+LADDER_DEVICE u32 from_half2(BF16, u32 half) {
+  return from_float2(BF16{}, to_float(F16{}, half & 0xffffu), to_float(F16{}, half >> 16));
+}
+
+// fp8 by way of fp16: a code is its upper byte, or the hardware converts it.
+template <class Compute, class Weight>
+LADDER_DEVICE void decode_fp8_step(const u32 (&words)[8], int step, u32 (&a)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const u32 word = words[(4 * step + i) / 2];
+    if constexpr (Weight::kE4M3) {
+      a[i] = from_half2(Compute{}, e4m3_to_half2(byte_permute(word, 0, i % 2 == 0 ? 0x4420u : 0x4431u)));
+    } else {
+      a[i] = from_half2(Compute{}, byte_permute(word, 0, i % 2 == 0 ? 0x2404u : 0x3414u));
+    }
+  }
+}
+
+// Any small float. Its exponent and mantissa, at their places in a number of the compute type, make one too small by
+// the difference of the biases, a subnormal where theirs is one: the product with that power of two is exact. The NaN
+// must get the greatest exponent: adding to its lowest bit carries beyond the exponent, and what stands there then
+// fills the upper bits of the compute type's.
+template <class Compute, class Weight>
+LADDER_DEVICE void decode_float_step(const u32 (&words)[Weight::kBits], int step, u32 (&a)[4]) {
+  constexpr int kBits = Weight::kBits, kWhole = 16 / kBits, kMantissa = Magic<Compute>::kMantissa;
+  constexpr int kPlace = kMantissa - Weight::kMantissaBits;  // of the lowest bit of the mantissa
+  constexpr int kBeyond = kMantissa + Weight::kExponentBits;
+  constexpr u32 kMagnitude = (((1u << (kBits - 1)) - 1) << kPlace) * 0x00010001u, kSign = 0x80008000u;
+  static_assert(kBeyond < 15, "the number would become an infinity or a NaN");
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const int code = 4 * step + i;
+    const bool whole = code < kWhole * kBits;
+    const int shift = whole ? whole_place<kBits>(code).shift : 0;
+    const u32 word = whole ? words[whole_place<kBits>(code).word] : code_pair<kBits>(words, code);
+    u32 pair = (shift_left(word, kPlace - shift) & kMagnitude) | (shift_left(word, 16 - kBits - shift) & kSign);
+    if constexpr (Weight::kNan) {
+      const u32 beyond = (pair + (0x00010001u << kPlace)) & (0x00010001u << kBeyond);
+      pair += beyond * ((1u << (15 - kBeyond)) - 1);
+    }
+    a[i] = mul2(Compute{}, pair, power2<Compute>(Magic<Compute>::kExponentBias - Weight::kBias));
+  }
+}
+
 // Step `step` of a lane's block.
 template <class Compute, class Weight, bool kConstant>
 LADDER_DEVICE void decode_step(const u32 (&words)[Weight::kBits], int step, const u32 (&offset)[2], u32 (&a)[4]) {
+  static_assert(!Weight::kLookup, "decode_shared_table");
   if constexpr (Weight::kSigns) {
     decode_signs_step<Compute>(words, step, a);
+  } else if constexpr (Weight::kThroughHalf) {
+    decode_fp8_step<Compute, Weight>(words, step, a);
+  } else if constexpr (Weight::kFloat) {
+    decode_float_step<Compute, Weight>(words, step, a);
   } else if constexpr (Weight::kTable && Weight::kBits == 4) {
     decode_table4<Weight>(words[step], a);
   } else if constexpr (Weight::kTable) {
@@ -292,5 +385,21 @@ struct LaneWords {
     if constexpr ((kBits & 1) != 0) words[kBits - 1] = load_stream_u32(one + blocks * kBlock + tiles * 128);
   }
 };
+
+// The same from shared memory. `place`: 32 * row tile + lane.
+template <int kBits>
+LADDER_DEVICE void load_lane_words_shared(u32 block, u32 place, u32 (&words)[kBits]) {
+  constexpr int kFours = kBits / 4;
+#pragma unroll
+  for (int c = 0; c < kFours; c++) {
+    const Vec4 v = load_shared_v4(block + c * 2048 + place * 16);
+    words[4 * c] = v.x, words[4 * c + 1] = v.y, words[4 * c + 2] = v.z, words[4 * c + 3] = v.w;
+  }
+  if constexpr ((kBits & 2) != 0) {
+    const Vec2 v = load_shared_v2(block + kFours * 2048 + place * 8);
+    words[4 * kFours] = v.x, words[4 * kFours + 1] = v.y;
+  }
+  if constexpr ((kBits & 1) != 0) words[kBits - 1] = load_shared_u32(block + (kBits - 1) * 512 + place * 4);
+}
 
 }  // namespace ladder

@@ -4,6 +4,15 @@
 #pragma once
 #include "schedules/device/types.cuh"
 
+namespace ladder {
+// Whether there is e4m3_to_half2.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+inline constexpr bool kConvertsE4M3 = true;
+#else
+inline constexpr bool kConvertsE4M3 = false;
+#endif
+}  // namespace ladder
+
 #if defined(__HIP__)
 #include "schedules/device/hip.cuh"
 #elif !defined(LADDER_EMULATOR)
@@ -147,6 +156,11 @@ LADDER_DEVICE u32 atomic_increment(void* counter) {
 LADDER_DEVICE Vec4 load_shared_v4(u32 a) {
   Vec4 v;
   asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(a));
+  return v;
+}
+LADDER_DEVICE Vec2 load_shared_v2(u32 a) {
+  Vec2 v;
+  asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(a));
   return v;
 }
 LADDER_DEVICE u32 load_shared_u32(u32 a) {
@@ -362,6 +376,18 @@ LADDER_DEVICE u32 and_or(u32 a) {
   asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(a), "n"(kMask), "n"(kBits));
   return r;
 }
+// The same with what only the optimiser knows to be constant, and (a & mask) ^ bits. In C++ each became two operations
+// where both are constants, as an instruction takes one immediate.
+LADDER_DEVICE u32 and_or(u32 a, u32 mask, u32 bits) {
+  u32 r;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(a), "r"(mask), "r"(bits));
+  return r;
+}
+LADDER_DEVICE u32 and_xor(u32 a, u32 mask, u32 bits) {
+  u32 r;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(r) : "r"(a), "r"(mask), "r"(bits));
+  return r;
+}
 LADDER_DEVICE u32 byte_permute(u32 a, u32 b, u32 selector) {
   u32 r;
   asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));
@@ -414,6 +440,12 @@ LADDER_DEVICE u32 from_float2(F16, float low, float high) {
 LADDER_DEVICE u32 from_float2(BF16, float low, float high) {
   u32 r;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  return r;
+}
+// The two e4m3 values of the lower half, the first in the lowest byte, as fp16: exact. sm_89.
+LADDER_DEVICE u32 e4m3_to_half2(u32 pair) {
+  u32 r;
+  asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(r) : "h"((u16)pair));
   return r;
 }
 // 2^x: relative error at most 2^-22, subnormal results flushed to zero (PTX manual, ex2.approx.ftz.f32).

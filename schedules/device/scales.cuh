@@ -54,7 +54,7 @@ LADDER_DEVICE u32 to_compute(u32 bits) {
   return from_float(Compute{}, to_float(Scale{}, bits & 0xffffu));
 }
 
-// From a word of codes to the A fragment, for one row tile within one group.
+// From the words of a block to the A fragment of a step, for one row tile within one group.
 //   kScaleInWeights: a = w * s rounded once to the compute type; otherwise a = dec(w) and s belongs on fp32 sums.
 //   rescaled zeros: a = q * s - z rounded once, whatever kScaleInWeights says.
 // Zeros and scales of another 16-bit type than Compute go through fp32 where rounding them first would cancel.
@@ -68,13 +68,12 @@ struct Dequantizer {
   static constexpr bool kNeedsScale = kScaleInWeights || kZeros == Zeros::kRescale;
   static constexpr bool kNeedsZero = kZeros != Zeros::kNone;
 
-  u32 offset[2];  // what decode_integer4 subtracts, per row
+  u32 offset[2];  // what decode_step subtracts, per row
   u32 scale[2];   // per row: in both halves (compute type), or fp32 bits where the types differ
   u32 zero[2];    // likewise; negated for rescaled zeros
 
-  // `scales`: load_row_pair of the scales; `zeros`: likewise, or the two quantized zeros, of 4 or 8
-  // bits. Unneeded ones are
-  // ignored.
+  // `scales`: load_row_pair of the scales; `zeros`: likewise, or the two quantized zeros, of 4 or 8 bits. Unneeded ones
+  // are ignored.
   LADDER_DEVICE void set(u32 scales, u32 zeros) {
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -117,19 +116,9 @@ struct Dequantizer {
     }
   }
 
-  // The same from the words of a block, of any width.
   LADDER_DEVICE void decode(const u32 (&words)[Weight::kBits], int step, u32 (&a)[4]) const {
     // Without quantized zeros the offset is Weight::kOffset, which is 0 for the unsigned codes that have zeros at all.
     decode_step<Compute, Weight, kZeros != Zeros::kQuantized>(words, step, offset, a);
-    finish(a);
-  }
-
-  LADDER_DEVICE void decode(u32 word, u32 (&a)[4]) const {
-    if constexpr (Weight::kTable) {
-      decode_table4<Weight>(word, a);
-    } else {
-      decode_integer4<Compute>(word, offset, a);
-    }
     finish(a);
   }
 

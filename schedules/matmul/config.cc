@@ -85,6 +85,32 @@ std::string TableName(const ElementType& element, DataType compute) {
   return name + ">";
 }
 
+// Floats of more than 4 bits that Float or HalfOfF16 of decode.cuh decodes.
+bool IsFloat(const ElementType& element) {
+  const FloatFormat& format = element.format;
+  if (element.kind != ElementKind::kFloat || element.bits <= 4) return false;
+  return format == kE5M2 || (format.has_sign && format.exponent_bits <= 4 && format.specials != FloatSpecials::kIeee);
+}
+// Tables whose values lie in memory, not in a type's name.
+bool IsLookup(const ElementType& element) { return element.tabular() && element.bits > 4 && !IsFloat(element); }
+
+// The type Values of such a table: the values rounded to the compute type, two to a word.
+std::string LookupText(const ElementType& element, DataType compute) {
+  const std::vector<float> values = element.Values();
+  std::string text = absl::StrFormat("LADDER_CONSTANT ladder::u32 ladder_values[%d] = {", values.size() / 2);
+  for (size_t code = 0; code < values.size(); code += 2) {
+    uint16_t pair[2];
+    for (int64_t i = 0; i < 2; i++) StoreElement(compute, pair, i, values[code + i]);
+    absl::StrAppendFormat(&text, "%s0x%08xu", code % 16 == 0 ? "\n    " : " ", pair[0] | uint32_t{pair[1]} << 16);
+    if (code + 2 < values.size()) text += ",";
+  }
+  return text + absl::StrFormat(
+                    "};\nstruct Values : ladder::Lookup<%d> {\n"
+                    "  static LADDER_DEVICE ladder::u32 value(ladder::u32 code) {\n"
+                    "    return (ladder_values[code / 2] >> (code %% 2 * 16)) & 0xffffu;\n  }\n};\n",
+                    element.bits);
+}
+
 // A type of schedules/device/byte_decode.cuh.
 std::string ByteWeightName(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
@@ -133,34 +159,26 @@ std::string WeightName(const NormalizedOperator& op) {
       return absl::StrFormat("ladder::Integer<%d, 0>", element.bits);
     case ElementKind::kTable:
     case ElementKind::kFloat:
-      return TableName(element, op.compute());
+      if (element.bits <= 4) return TableName(element, op.compute());
+      if (IsLookup(element)) return "Values";
+      if (element.format == kE5M2) return "ladder::HalfOfF16";
+      return absl::StrFormat("ladder::Float<%d, %d, %d, %s>", element.format.exponent_bits,
+                             element.format.mantissa_bits, element.format.bias,
+                             BoolName(element.format.specials == FloatSpecials::kNan));
     case ElementKind::kPlain:
       return std::string(TypeName(element.plain));
   }
   return "";
 }
 
-// The 4-bit elements that come nearest to one of another width.
-absl::string_view NearestServed(const ElementType& element) {
-  switch (element.kind) {
-    case ElementKind::kSigned:
-      return "int4";
-    case ElementKind::kUnsigned:
-      return "uint4";
-    case ElementKind::kTable:
-    case ElementKind::kFloat:
-    case ElementKind::kPlain:
-      break;
-  }
-  return "fp4_e2m1, nf4, a table of 16";
-}
-
 // Each value of a table is a finite number that the compute type holds with its full relative precision: neither an
-// overflow nor a subnormal that loses digits. The error bound counts on it.
+// overflow nor a subnormal that loses digits. The error bound counts on it. A float's infinities and NaNs are what they
+// are in the compute type; no weight that was quantized from numbers has them.
 absl::Status CheckTable(const ElementType& element, DataType compute) {
   if (!element.tabular()) return absl::OkStatus();
   const std::vector<float> values = element.Values();
   for (size_t code = 0; code < values.size(); code++) {
+    if (element.kind == ElementKind::kFloat && !std::isfinite(values[code])) continue;
     uint32_t bits = 0;
     StoreElement(compute, &bits, 0, values[code]);
     const double error = std::fabs(static_cast<double>(LoadElement(compute, &bits, 0)) - values[code]);
@@ -281,7 +299,9 @@ absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& tar
 std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
   const WeightType& weight = op.weight();
   const bool scaled = weight.has_scale;
-  std::string text = "struct Config {\n";
+  const bool lookup = IsLookup(weight.element) && Bytes(op.activation()) == 2;
+  std::string text = lookup ? LookupText(weight.element, op.compute()) : "";
+  text += "struct Config {\n";
   absl::StrAppendFormat(&text,
                         "  using Compute = %s;\n  using Output = %s;\n  using Weight = %s;\n  using Scale = %s;\n",
                         TypeName(op.compute()), TypeName(op.out()), WeightName(op),
@@ -321,14 +341,16 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
   return text;
 }
 
-absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer) {
+bool CanDecode(const NormalizedOperator& op, bool shared_table) {
+  if (Bytes(op.activation()) == 1) return !shared_table;  // tables lie in registers
   const ElementType& element = op.weight().element;
-  if (Bytes(op.activation()) == 1) return absl::OkStatus();  // refused by SupportsQuantizedWeight, whatever the width
-  if (!element.quantized() || element.bits == 4 || (any_integer && (element.bits < 4 || !element.tabular())))
-    return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrCat("w: ", element.name, " has ", element.bits, " bits and ",
-                                               any_integer ? "tables and floats of at most 4" : "weights of 4",
-                                               " are served; nearest: ", NearestServed(element)));
+  return shared_table ? element.tabular() && (element.bits == 4 || IsLookup(element)) : !IsLookup(element);
+}
+
+int64_t SharedTableBytes(const NormalizedOperator& op) {
+  // Of pairs of values, or of values, in words for each of 32 banks.
+  const ElementType& element = op.weight().element;
+  return (IsLookup(element) ? int64_t{1} << element.bits : 256) * 32 * 4;
 }
 
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {

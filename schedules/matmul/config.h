@@ -31,11 +31,11 @@ struct KernelShape {
 
 // struct Config with
 //   Compute, Output    ladder::F16, BF16, F32
-//   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Integer<bits, offset>, Signs (int1),
-//   Table4<...>,
-//                      Table<bits, ...> (tables, small floats); with 8-bit activations TopBytes<bits>, SignBytes,
-//                      LowBytes<bits, ...>, FloatBytes<bits, ...>, TableBytes<bits, ...>; F16, BF16, E4M3, E5M2 or I8
-//                      for those that are multiplied as they are
+//   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Integer<bits, offset>, Signs (int1);
+//                      Table4<...>, Table<bits, ...> (tables and floats of up to 4 bits); Float<...>, HalfOfF16 (wider
+//                      floats); Values, a type before Config that derives from Lookup<bits> (wider tables); with 8-bit
+//                      activations TopBytes<bits>, SignBytes, LowBytes<bits, ...>, FloatBytes<bits, ...>,
+//                      TableBytes<bits, ...>; F16, BF16, E4M3, E5M2 or I8 for those that are multiplied as they are
 //   Bias               the bias's type
 //   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
 //   kN, kK, kGroup     int; kGroup == kK for one scale per channel
@@ -43,17 +43,19 @@ struct KernelShape {
 //   kChannelScale, kRowScale, kSumScale   bool: what the epilogue multiplies sums by
 //   kAct               ladder::Act
 //   kOutputScale, kResidual   bool; the residual is of type Output
-// and the parameters. REQUIRES: the operator's element is plain or SupportsWidth.
+// and the parameters.
 std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape);
 // The whole source: includes, Config and the kernel `ladder_kernel`.
 std::string KernelText(const NormalizedOperator& op, const KernelShape& shape);
 
-// Ok if there is a decode for the element's width: 4 bits; with `any_integer` also integers of 1 to 8 bits, and tables
-// and floats of 1 to 4. Unimplemented otherwise, like the next.
-absl::Status SupportsWidth(const NormalizedOperator& op, bool any_integer);
+// Whether the weight can be decoded by looking values up in shared memory (`shared_table`; pair_table.cuh) or without.
+// For tables and floats of 4 bits that is a schedule's choice; wider tables are always looked up, the rest never.
+bool CanDecode(const NormalizedOperator& op, bool shared_table);
+// Size of that table.
+int64_t SharedTableBytes(const NormalizedOperator& op);
 
-// Ok if the device decoders of decode.cuh serve the weight whatever its width: signed, unsigned, float or table
-// elements, whose values the compute type can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K,
+// Ok if the device decoders serve the weight: signed, unsigned, float or table elements, whose values the compute type
+// can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K,
 // zeros for unsigned elements only. Unimplemented naming the field and the nearest that is served otherwise.
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
 

@@ -19,7 +19,6 @@ namespace {
 
 constexpr int64_t kMaxRows = 16;
 constexpr size_t kMaxCandidates = 60;
-constexpr int64_t kPairTableBytes = 32 * 1024;
 constexpr int64_t kFlagBytes = 16;
 // Above this the warps' partial sums lie over x, at the price of a barrier: the block would cost occupancy.
 constexpr int64_t kSeparateSumsBytes = 40 * 1024;
@@ -90,7 +89,7 @@ struct Plan {
     const bool per_channel = weight.group == op.k();
     const int64_t columns = BlockColumns(op) * unit;
     segments = per_channel ? 0 : columns / std::gcd(weight.group, columns);
-    const int64_t table_bytes = pair_table != 0 ? kPairTableBytes : 0;
+    const int64_t table_bytes = pair_table != 0 ? SharedTableBytes(op) : 0;
     const int64_t x_bytes = rows * (units_per_split * unit * 128 + 16);
     const int64_t sums_bytes = warps * rows * (block_rows + 4) * 4;
     sums_over_x = table_bytes + x_bytes + sums_bytes > kSeparateSumsBytes;
@@ -99,20 +98,36 @@ struct Plan {
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
     registers = static_cast<int>(24 + loads * row_tiles * (BlockWords(op) * unit + planes * segments) +
                                  row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
-    // Of bytes the compiler reads more of x ahead; fp8 goes through fp16 pairs where mma.sync is not fp8's (sm_90).
-    if (Bytes(op.compute()) == 1) registers += static_cast<int>(10 * unit + (unit > 2 ? 16 * (token_tiles - 1) : 0));
-    if (Bytes(op.compute()) == 1 && op.compute() != DataType::kI8) registers += static_cast<int>(20 * row_tiles);
+    registers += static_cast<int>(Bytes(op.compute()) == 1 ? OtherRegistersOfBytes(op) : OtherRegisters(weight));
+  }
+
+  // With activations of 8 bits the compiler reads more of x ahead; fp8 goes through fp16 pairs where mma.sync is not
+  // fp8's (sm_90).
+  int64_t OtherRegistersOfBytes(const NormalizedOperator& op) const {
+    const int64_t ahead = 10 * unit + (unit > 2 ? 16 * (token_tiles - 1) : 0);
+    return op.compute() == DataType::kI8 ? ahead : ahead + 20 * row_tiles;
+  }
+
+  // What the assembler's figures show on top for weights of other widths than 4 bits: B fragments that long units of
+  // narrow codes load ahead, addresses of many loads, and what the places of a code subtract for its zero point.
+  int64_t OtherRegisters(const WeightType& weight) const {
+    const int64_t bits = weight.element.bits;
+    int64_t more = 0;
+    if (unit == 4) more += 4 + 2 * row_tiles * token_tiles;
+    if (loads == 4 && bits < 4 && token_tiles > 1) more += 6 * row_tiles;
+    if (weight.zeros == ZeroMode::kQuantized && bits != 4) {
+      more += row_tiles * 2 * std::max<int64_t>(1, segments) * std::max<int64_t>(1, 10 / bits);
+    }
+    return more;
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("decode: ", threads, " threads a block"));
-    if (pair_table != 0 && PackedLayout::For(op).placement != CodePlacement::kTable) {
-      return absl::InvalidArgumentError("decode: pair_table needs table weights of 4 bits and activations of 16");
-    }
-    if (pair_table != 0 && op.weight().element.bits != 4) {
-      return absl::InvalidArgumentError("decode: pair_table needs table weights of 4 bits");
+    if (!CanDecode(op, pair_table != 0)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("decode: ", op.weight().element.name, " is not decoded with pair_table=", pair_table));
     }
     if (shared_bytes > limits.shared_bytes_per_block) {
       return absl::InvalidArgumentError(absl::StrCat("decode: ", shared_bytes, " bytes of shared memory needed, ",
@@ -137,12 +152,9 @@ class DecodeSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
     }
-    if (op.weight().element.quantized() && Bytes(op.activation()) == 1) {
-      if (absl::Status status = SupportsByteWeight(op, target); !status.ok()) return status;
-    } else {
-      if (absl::Status status = SupportsWidth(op, true); !status.ok()) return status;
-      if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
-    }
+    const bool bytes = op.weight().element.quantized() && Bytes(op.activation()) == 1;
+    absl::Status supported = bytes ? SupportsByteWeight(op, target) : SupportsQuantizedWeight(op);
+    if (!supported.ok()) return supported;
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
     if (All(op, m, target).empty()) {
       return absl::UnimplementedError(absl::StrCat("decode: ", m, " rows of K = ", op.k(), " fit no shared memory"));
@@ -209,7 +221,7 @@ class DecodeSchedule final : public Schedule {
     const double share = std::ceil(blocks / processors) * processors / blocks;
 
     // What the weight fragment of a step costs: decode, product, loads, and its part of the scales.
-    const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, false);
+    const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, false, target);
     const double scaling = static_cast<double>(plan.segments) / steps;
     const double instructions =
         decode.instructions + tokens + tokens / (2 * row_tiles) + scaling * (8 + 4 * tokens) + 1.5;
@@ -258,7 +270,6 @@ class DecodeSchedule final : public Schedule {
     std::vector<Candidate> all;
     if (m < 1 || m > kMaxRows) return all;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
-    const bool table = op.weight().element.bits == 4 && PackedLayout::For(op).placement == CodePlacement::kTable;
     // As many bytes in flight take more columns of narrow codes.
     const int64_t widest = BlockWords(op) < 4 ? 4 : BlockWords(op) <= 8 ? 2 : 1;
     for (const int64_t row_tiles : {1, 2, 4}) {
@@ -270,7 +281,7 @@ class DecodeSchedule final : public Schedule {
             for (const int64_t loads : {1, 2, 4}) {
               for (const int64_t splits : {1, 2, 3, 4, 6, 8, 16}) {
                 for (const int64_t pair_table : {0, 1}) {
-                  if (pair_table != 0 && !table) continue;
+                  if (!CanDecode(op, pair_table != 0)) continue;
                   Candidate c;
                   c.schedule = "decode";
                   c.parameters = {

@@ -94,7 +94,7 @@ struct DecodeKernel {
 
   // Shared memory: a flag, the pair table, then x; partial sums of the warps after x or over it.
   static constexpr u32 kTableAt = 16;
-  static constexpr u32 kXAt = kTableAt + (kPairTable ? kPairTableBytes : 0);
+  static constexpr u32 kXAt = kTableAt + (kPairTable ? kSharedTableBytes<Weight> : 0);
   static constexpr u32 kXStride = kSliceColumns * kXBytes + 16;
   static constexpr u32 kSumsAt = Config::kSumsOverX ? kTableAt : kXAt + kRows * kXStride;
   static constexpr u32 kSumStride = kBlockRows + 4;  // 2 * kSumStride = 8 mod 32: a warp's stores fall into 32 banks
@@ -236,7 +236,7 @@ struct DecodeKernel {
             }
             u32 a[4];
             if constexpr (kPairTable) {
-              decode_pair_table(load.words[r][j][2 * half + f], lane_table, a);
+              decode_shared_table<Weight>(load.words[r][j], 2 * half + f, lane_table, a);
             } else {
               dequantize[r].decode(load.words[r][j], 2 * half + f, a);
             }
@@ -400,7 +400,7 @@ struct DecodeKernel {
     for (int r = 0; r < kRowTiles; r++) {
       if constexpr (Plane::kPerChannel) dequantize[r].set(load_scale(p, at, r, 0), load_zero(p, at, r, 0));
     }
-    if constexpr (kPairTable) build_pair_table<Weight>(shared + kTableAt, thread_id(), kThreads);
+    if constexpr (kPairTable) build_shared_table<Weight>(shared + kTableAt, thread_id(), kThreads);
 
     wait_for_previous();
     stage_activations(p, shared, at.first_unit * kUnit * kKBlock);

@@ -17,7 +17,6 @@ namespace ladder {
 namespace {
 
 constexpr size_t kMaxCandidates = 60;
-constexpr int64_t kPairTableBytes = 32 * 1024;
 constexpr int64_t kFlagBytes = 128;
 constexpr int64_t kMaxCounters = kCounterBytes / 4;
 
@@ -69,28 +68,28 @@ struct Plan {
     steps_per_split = CeilDiv(steps, splits);
     segments = per_channel ? 0 : bk / std::gcd(weight.group, bk / depth_warps);
     const int64_t zero_row = weight.zeros == ZeroMode::kNone        ? 0
-                             : weight.zeros == ZeroMode::kQuantized ? bn / 2
+                             : weight.zeros == ZeroMode::kQuantized ? (weight.element.bits > 4 ? bn : bn / 2)
                                                                     : bn * 2;
-    stage_bytes = bn * bk / 2 + bm * bk * 2 + segments * (bn * 2 + zero_row);
+    stage_bytes = bn * bk * weight.element.bits / 8 + bm * bk * 2 + segments * (bn * 2 + zero_row);
     const int64_t depth_bytes = (depth_warps - 1) * bm * bn * 4;
     const int64_t output_bytes = bm * (bn * Bytes(op.out()) + 16);
-    shared_bytes = kFlagBytes + (pair_table != 0 ? kPairTableBytes : 0) +
+    shared_bytes = kFlagBytes + (pair_table != 0 ? SharedTableBytes(op) : 0) +
                    std::max({stages * stage_bytes, depth_bytes, output_bytes});
     const int64_t sums = row_tiles * (bm / token_warps / 8) * 4;
     const bool on_sums = !per_channel && scale_in_weights == 0 && weight.zeros != ZeroMode::kRescale;
     const int64_t fragments = bm / token_warps / 16 * 4;
     const bool permutes = weight.element.tabular();
     registers = static_cast<int>(56 + (permutes ? 10 : 0) + (bk > 64 * depth_warps ? 8 : 0) + sums * (on_sums ? 2 : 1) +
-                                 1.5 * fragments + row_tiles * 8);
+                                 1.5 * fragments + row_tiles * (4 + std::max<int64_t>(4, weight.element.bits)));
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.
   absl::Status Check(const NormalizedOperator& op, const DeviceLimits& limits) const {
     if (absl::Status status = InRange(); !status.ok()) return status;
-    const WeightType& weight = op.weight();
     if (threads > 1024) return absl::InvalidArgumentError(absl::StrCat("pipelined: ", threads, " threads a block"));
-    if (pair_table != 0 && !weight.element.tabular()) {
-      return absl::InvalidArgumentError("pipelined: pair_table needs table weights");
+    if (!CanDecode(op, pair_table != 0)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("pipelined: ", op.weight().element.name, " is not decoded with pair_table=", pair_table));
     }
     if (scale_in_weights != 0 && !ScalesFitWeights(op)) {
       return absl::InvalidArgumentError("pipelined: these scales may overflow in the compute type");
@@ -132,7 +131,6 @@ class PipelinedSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("pipelined: needs an NVIDIA GPU of sm_80 or later");
     }
-    if (absl::Status status = SupportsWidth(op, false); !status.ok()) return status;
     return SupportsQuantizedWeight(op);
   }
 
@@ -216,7 +214,7 @@ double PipelinedSchedule::Predict(const NormalizedOperator& op, int64_t m, const
   const double tensor =
       TensorUs(limits, 2 * padded_rows * tiles_n * static_cast<double>(plan.bn) * padded_k) / WarpMatrixShare(target);
 
-  const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, plan.scale_in_weights != 0);
+  const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, plan.scale_in_weights != 0, target);
   const double copies = static_cast<double>(plan.token_warps);
   const double token_tiles = static_cast<double>(plan.bm) / 8;  // of a block
   const double row_tiles = static_cast<double>(plan.row_tiles);
@@ -279,7 +277,6 @@ bool PipelinedSchedule::Worthwhile(const NormalizedOperator& op, int64_t m, cons
 
 std::vector<Candidate> PipelinedSchedule::Enumerate(const NormalizedOperator& op, int64_t m,
                                                     const Target& target) const {
-  const bool table = op.weight().element.tabular();
   std::vector<Candidate> all;
   const auto consider = [&](std::vector<std::pair<std::string, int64_t>> parameters) {
     Candidate c;
@@ -294,7 +291,7 @@ std::vector<Candidate> PipelinedSchedule::Enumerate(const NormalizedOperator& op
           for (const auto& [row_tiles, token_warps] : {std::pair{1, 1}, {2, 1}, {4, 1}, {2, 2}, {4, 2}}) {
             for (const int64_t splits : {1, 2, 3, 4, 6, 8, 16}) {
               for (const int64_t pair_table : {0, 1}) {
-                if (pair_table != 0 && !table) continue;
+                if (!CanDecode(op, pair_table != 0)) continue;
                 for (const int64_t scale_in_weights : {0, 1}) {
                   consider({{"bm", bm},
                             {"bn", bn},

@@ -4,8 +4,8 @@
 // ring. Its warps form row_warps x kTokenWarps x kDepthWarps: a warp computes 16 * kRowTiles rows x kBM / kTokenWarps
 // tokens over its share of the stage's 64-column blocks; the depth warps' sums are added at the end. D = W * X^T by
 // mma.m16n8k16:
-//   A  the packed block is already in fragment order: one 16-byte shared read a lane is its four k16 steps, decoded in
-//      registers. With kTokenWarps == 1 every weight is decoded once.
+//   A  the packed block is already in fragment order: 4 bytes a lane for each bit of a code are its four k16 steps,
+//      decoded in registers. With kTokenWarps == 1 every weight is decoded once.
 //   B  tokens by ldmatrix from [64-column block][token][128 bytes], 16-byte pieces swizzled by token % 8.
 //   D  lane t holds rows t/4 (+8), tokens 2(t%4) + {0, 1} of each 16 x 8 tile; the epilogue turns tiles through shared
 //      memory so that y is stored in 16-byte pieces along N.
@@ -56,15 +56,17 @@ struct PipelinedKernel {
   static constexpr bool kScaleAtEnd = Plane::kPerChannel && !kRescale && !Config::kScaleInWeights;
 
   // A stage: packed weights, tokens, scales, zeros. The epilogue reuses the ring.
-  static constexpr u32 kXAt = kBN * kBK / 2;
+  static constexpr u32 kBlockBytes = 512 * Weight::kBits;  // of 64 rows and columns
+  static constexpr u32 kXAt = kRowBlocks * kColumnBlocks * kBlockBytes;
   static constexpr u32 kScalesAt = kXAt + kBM * kBK * 2;
   static constexpr u32 kScaleBytes = kLoadScales ? kSegments * kBN * 2 : 0;
   static constexpr u32 kZerosAt = kScalesAt + kScaleBytes;
-  static constexpr u32 kZeroRowBytes = Config::kZeros == Zeros::kQuantized ? kBN / 2 : kBN * 2;
+  static constexpr bool kByteZeros = Config::kZeros == Zeros::kQuantized && Weight::kBits > 4;
+  static constexpr u32 kZeroRowBytes = Config::kZeros != Zeros::kQuantized ? kBN * 2 : kByteZeros ? kBN : kBN / 2;
   static constexpr u32 kZeroBytes = kLoadScales && Config::kZeros != Zeros::kNone ? kSegments * kZeroRowBytes : 0;
   static constexpr u32 kStageBytes = kZerosAt + kZeroBytes;
   static constexpr u32 kTableAt = 128;  // after the split flag
-  static constexpr u32 kRingAt = kTableAt + (kPairTable ? kPairTableBytes : 0);
+  static constexpr u32 kRingAt = kTableAt + (kPairTable ? kSharedTableBytes<Weight> : 0);
   static constexpr u32 kOutputStride = kBN * OutputBytes<Output>::value + 16;
 
   struct Position {
@@ -84,21 +86,23 @@ struct PipelinedKernel {
   static LADDER_DEVICE void load_weights(const MatmulArguments& p, const Position& at, int step, u32 stage) {
     const int first_block = (at.first_step + step) * kColumnBlocks;
     const u8* w = static_cast<const u8*>(p.w);
-    constexpr int kPieces = kBN * kBK / 32;
+    constexpr int kBlockPieces = kBlockBytes / 16;
+    constexpr int kPieces = kRowBlocks * kColumnBlocks * kBlockPieces;
 #pragma unroll
     for (int i = 0; i < (kPieces + kThreads - 1) / kThreads; i++) {
       const int piece = i * kThreads + static_cast<int>(thread_id());
       if (kPieces % kThreads != 0 && piece >= kPieces) break;
-      const int block = first_block + piece / 128 % kColumnBlocks;
-      const int rows = row_block(at, piece / 128 / kColumnBlocks);
+      const int block = first_block + piece / kBlockPieces % kColumnBlocks;
+      const int rows = row_block(at, piece / kBlockPieces / kColumnBlocks);
       const bool inside = kBlocks % kColumnBlocks == 0 || block < kBlocks;
-      const u8* from = w + (static_cast<i64>(rows) * kBlocks + block) * 2048 + piece % 128 * 16;
+      const u8* from = w + (static_cast<i64>(rows) * kBlocks + block) * kBlockBytes + piece % kBlockPieces * 16;
       copy_async_16(stage + piece * 16, inside ? from : w, inside ? 16 : 0);
     }
     if constexpr (kLoadScales) load_planes(p, at, first_block * 64, stage);
   }
 
-  // Scales and zeros of the stage: 64 rows of one group are 128 contiguous bytes (32 of 4-bit zeros).
+  // Scales and zeros of the stage: 64 rows of one group are 128 contiguous bytes (quantized zeros: 32, or 64 above 4
+  // bits).
   static LADDER_DEVICE void load_planes(const MatmulArguments& p, const Position& at, int first_column, u32 stage) {
     const u16* scale = static_cast<const u16*>(p.scale);
 #pragma unroll 1
@@ -112,11 +116,13 @@ struct PipelinedKernel {
       }
     }
     if constexpr (Config::kZeros == Zeros::kQuantized) {
+      constexpr int kRowPieces = kZeroRowBytes / 16, kBlockPieces = kRowPieces / kRowBlocks;
 #pragma unroll 1
-      for (int i = thread_id(); i < kSegments * kBN / 32; i += kThreads) {
-        const int group = Plane::group_of(first_column + i / (kBN / 32) * kSegmentColumns);
-        const int piece = i % (kBN / 32);
-        const i64 byte = Plane::zero_byte(row_block(at, piece / 2), group, piece % 2 * 2, 0);
+      for (int i = thread_id(); i < kSegments * kRowPieces; i += kThreads) {
+        const int group = Plane::group_of(first_column + i / kRowPieces * kSegmentColumns);
+        const int rows = row_block(at, i % kRowPieces / kBlockPieces);
+        const i64 byte =
+            (kByteZeros ? Plane::element(rows, group, 0) : Plane::zero_byte(rows, group, 0, 0)) + i % kBlockPieces * 16;
         copy_async_16(stage + kZerosAt + i * 16, static_cast<const u8*>(p.zero) + byte, 16);
       }
     }
@@ -158,7 +164,10 @@ struct PipelinedKernel {
     return load_row_pair_shared(stage + kScalesAt + (segment * kBN + at.row + 16 * r + at.lane / 4) * 2);
   }
   static LADDER_DEVICE u32 zero_of(const Position& at, u32 stage, int segment, int r) {
-    if constexpr (Config::kZeros == Zeros::kQuantized) {
+    if constexpr (kByteZeros) {
+      const u32 zeros = stage + kZerosAt + segment * kZeroRowBytes + at.row + 16 * r + at.lane / 4;
+      return load_shared_u8(zeros) | (load_shared_u8(zeros + 8) << 8);
+    } else if constexpr (Config::kZeros == Zeros::kQuantized) {
       return load_shared_u8(stage + kZerosAt + segment * kZeroRowBytes + (at.row / 16 + r) * 8 + at.lane / 4);
     } else if constexpr (Config::kZeros != Zeros::kNone) {
       return load_row_pair_shared(stage + kZerosAt + (segment * kBN + at.row + 16 * r + at.lane / 4) * 2);
@@ -177,11 +186,12 @@ struct PipelinedKernel {
 #pragma unroll
     for (int j = 0; j < kWarpBlocks; j++) {
       const int block = at.depth * kWarpBlocks + j;
-      Vec4 words[kRowTiles];
+      u32 words[kRowTiles][Weight::kBits];
 #pragma unroll
       for (int r = 0; r < kRowTiles; r++) {
         const int row = at.row + 16 * r;
-        words[r] = load_shared_v4(stage + (row / 64 * kColumnBlocks + block) * 2048 + row % 64 * 32 + at.lane * 16);
+        load_lane_words_shared(stage + (row / 64 * kColumnBlocks + block) * kBlockBytes, row % 64 * 2 + at.lane,
+                               words[r]);
       }
 #pragma unroll
       for (int f = 0; f < 4; f++) {
@@ -198,13 +208,12 @@ struct PipelinedKernel {
             dequantize[r].set(Dequantize::kNeedsScale ? scale_of(at, stage, segment, r) : 0,
                               zero_of(at, stage, segment, r));
           }
-          const u32 word = f < 2 ? (f == 0 ? words[r].x : words[r].y) : (f == 2 ? words[r].z : words[r].w);
           u32 a[4];
           if constexpr (kPairTable) {
-            decode_pair_table(word, lane_table, a);
+            decode_shared_table<Weight>(words[r], f, lane_table, a);
             dequantize[r].finish(a);
           } else {
-            dequantize[r].decode(word, a);
+            dequantize[r].decode(words[r], f, a);
           }
 #pragma unroll
           for (int t = 0; t < kTokenTiles; t++) {
@@ -386,7 +395,7 @@ struct PipelinedKernel {
     for (int s = 0; s < kStages - 1; s++) {
       if (s < at.steps) load_weights(p, at, s, stage_at(shared, s));
     }
-    if constexpr (kPairTable) build_pair_table<Weight>(shared + kTableAt, thread_id(), kThreads);
+    if constexpr (kPairTable) build_shared_table<Weight>(shared + kTableAt, thread_id(), kThreads);
     wait_for_previous();
 #pragma unroll
     for (int s = 0; s < kStages - 1; s++) {
@@ -424,7 +433,10 @@ struct PipelinedKernel {
     u32 scales = 0;
     u32 zeros = 0;
     if constexpr (Dequantize::kNeedsScale) scales = load_row_pair(static_cast<const u16*>(p.scale) + element);
-    if constexpr (Config::kZeros == Zeros::kQuantized) {
+    if constexpr (kByteZeros) {
+      const u8* codes = static_cast<const u8*>(p.zero) + element;
+      zeros = load_constant_u8(codes) | (load_constant_u8(codes + 8) << 8);
+    } else if constexpr (Config::kZeros == Zeros::kQuantized) {
       const i64 byte = Plane::zero_byte(block, 0, row % 64 / 16, at.lane / 4);
       zeros = load_constant_u8(static_cast<const u8*>(p.zero) + byte);
     } else if constexpr (Config::kZeros != Zeros::kNone) {

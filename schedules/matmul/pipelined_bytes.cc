@@ -201,10 +201,10 @@ class PipelinedBytesSchedule final : public Schedule {
     // Every warp that shares rows decodes them; sums of a segment take three operations each.
     const double segments =
         op.weight().group == op.k() ? 0 : 128.0 / static_cast<double>(std::gcd(op.weight().group, 128));
-    const double instructions =
-        steps * warps *
-        (p.row_tiles() * (FragmentDecodeCost(op, false, false).instructions + p.token_tiles() * (1 + 3 * segments)) +
-         2.0 * p.token_tiles());
+    const double instructions = steps * warps *
+                                (p.row_tiles() * (FragmentDecodeCost(op, false, false, target).instructions +
+                                                  p.token_tiles() * (1 + 3 * segments)) +
+                                 2.0 * p.token_tiles());
     const double cache = CacheUs(limits, (tiles_rows * static_cast<double>(p.TilesOfM(m)) * bits / 8 +
                                           tiles_tokens * static_cast<double>(p.TilesOfN(op))) *
                                              columns);

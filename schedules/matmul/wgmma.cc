@@ -18,7 +18,6 @@ namespace ladder {
 namespace {
 
 constexpr int64_t kBlock = 64;  // columns of K in a stage
-constexpr int64_t kPairTableBytes = 32 * 1024;
 constexpr size_t kMostCandidates = 60;
 
 // The model of Predict, in cycles where not said otherwise; fitted on the traces in tests/performance/traces (1,691
@@ -55,7 +54,7 @@ int64_t FactorBytes(const NormalizedOperator& op) {
     case ZeroMode::kNone:
       return 128;
     case ZeroMode::kQuantized:
-      return 128 + 32;
+      return 128 + (op.weight().element.bits > 4 ? 64 : 32);
     case ZeroMode::kOriginal:
     case ZeroMode::kRescale:
       return 128 + 128;
@@ -84,11 +83,12 @@ int Unroll(const NormalizedOperator& op, const Parameters& p) {
   return std::gcd(std::gcd(p.shape.stages, most), static_cast<int>(KBlocks(op) % 8));
 }
 
-// Accumulators, sums of the current group, and both sets of operand A.
+// Accumulators, sums of the current group, both sets of operand A, and the codes that kOtherRegisters has no room for.
 int Registers(const NormalizedOperator& op, const Parameters& p) {
   const int sums = p.shape.row_tiles * p.shape.tokens / 2;
   const bool both = !p.scale_in_weights && op.weight().group != op.k();
-  return sums * (both ? 2 : 1) + 2 * p.steps * p.shape.row_tiles * 4 + kOtherRegisters;
+  const int codes = std::max(0, op.weight().element.bits - 4) * p.shape.row_tiles;
+  return sums * (both ? 2 : 1) + 2 * p.steps * p.shape.row_tiles * 4 + codes + kOtherRegisters;
 }
 
 bool Fits(const NormalizedOperator& op, const Parameters& p, const DeviceLimits& limits) {
@@ -97,14 +97,16 @@ bool Fits(const NormalizedOperator& op, const Parameters& p, const DeviceLimits&
   return Registers(op, p) <= budget.usable() && p.shape.tokens / 2 + 32 <= budget.launch;
 }
 
+// A packed block of 64 rows.
+int64_t BlockBytes(const NormalizedOperator& op) { return kBlock * kBlock * op.weight().element.bits / 8; }
 int64_t StageBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
   const int64_t tiles = shape.groups * shape.row_tiles;
   // And two barriers.
-  return shape.tokens * kBlock * 2 + tiles * 2048 + tiles * FactorRows(op) * FactorBytes(op) + 16;
+  return shape.tokens * kBlock * 2 + tiles * (BlockBytes(op) + FactorRows(op) * FactorBytes(op)) + 16;
 }
 // The base is aligned to 1,024 bytes by hand.
 int64_t OtherBytes(const NormalizedOperator& op, const Parameters& p) {
-  return StagingBytes(p.shape, op.out()) + (p.pair_table ? kPairTableBytes : 0) + 1024;
+  return StagingBytes(p.shape, op.out()) + (p.pair_table ? SharedTableBytes(op) : 0) + 1024;
 }
 
 class WgmmaSchedule final : public Schedule {
@@ -116,7 +118,6 @@ class WgmmaSchedule final : public Schedule {
     if (!target.has_wgmma()) {
       return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
     }
-    if (absl::Status status = SupportsWidth(op, false); !status.ok()) return status;
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
     if (op.k() % 8 != 0)
       return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 8 == 0");
@@ -139,7 +140,7 @@ class WgmmaSchedule final : public Schedule {
         p.shape.blocks = blocks;
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
         for (const bool pair_table : {false, true}) {
-          if (pair_table && !op.weight().element.tabular()) continue;
+          if (!CanDecode(op, pair_table)) continue;
           p.pair_table = pair_table;
           p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3, 8);
           if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;  // what the main loop is unrolled by
@@ -194,7 +195,7 @@ class WgmmaSchedule final : public Schedule {
     // One stage on one multiprocessor, in cycles, by everything that may be its limit.
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * shape.tokens * kBlock * 2 / flops_per_cycle / kTensorShare * shape.blocks;
-    const DecodeCost decode = FragmentDecodeCost(op, p.pair_table, p.scale_in_weights);
+    const DecodeCost decode = FragmentDecodeCost(op, p.pair_table, p.scale_in_weights, target);
     const bool both = !p.scale_in_weights && op.weight().group != op.k();
     const double scaling = both ? shape.tokens / 2.0 * kBlock / static_cast<double>(op.weight().group) : 0;
     const double around = Unroll(op, p) >= 4 ? kStepUnrolled : kStepInstructions;
@@ -242,7 +243,8 @@ class WgmmaSchedule final : public Schedule {
     WarpGroupShape& shape = p.shape;
     const int64_t places = int64_t{target.limits.multiprocessors} * shape.blocks;
     const int64_t tiles = shape.TilesOfM(m) * shape.TilesOfN(op);
-    shape.raster = RasterFor(shape.TilesOfM(m), places, shape.tokens * 2.0, static_cast<double>(shape.rows()) * 0.5);
+    shape.raster = RasterFor(shape.TilesOfM(m), places, shape.tokens * 2.0,
+                             static_cast<double>(shape.rows()) * op.weight().element.bits / 8);
     for (const bool in_weights : {true, false}) {
       p.scale_in_weights = in_weights;
       if (in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) continue;
@@ -301,14 +303,15 @@ class WgmmaSchedule final : public Schedule {
     }
     if (KBlocks(op) / Unroll(op, p) < p.shape.splits) return bad("fewer turns along K than splits");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
-    if (p.pair_table && !op.weight().element.tabular()) return bad("pair_table needs table weights");
+    if (!CanDecode(op, p.pair_table)) return bad("the weight is not decoded so");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
     if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), p.shape.stages, p.shape.stages) ==
         0) {
       return bad("needs more shared memory than a block has");
     }
-    if (p.shape.cluster > 1 && PartialBytes(p.shape) > p.shape.stages * (p.shape.tokens * kBlock * 2 +
-                                                                         p.shape.groups * p.shape.row_tiles * 2048)) {
+    if (p.shape.cluster > 1 &&
+        PartialBytes(p.shape) >
+            p.shape.stages * (p.shape.tokens * kBlock * 2 + p.shape.groups * p.shape.row_tiles * BlockBytes(op))) {
       return bad("the ring does not hold the partial sums");
     }
     if (p.shape.splits > 1 && p.shape.cluster == 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {

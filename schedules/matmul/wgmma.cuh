@@ -8,11 +8,12 @@
 //
 // Stages: a ring of kStages, each with 64 columns of K:
 //   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond M and K
-//   w      one packed 64 x 64 block (2,048 bytes) per row tile; lane l of warp v reads bytes 16 * (32v + l), its four
-//   k16 steps scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch; zero
-//   likewise
-// Table weights are looked up in a pair table behind the stages (kPairTable), or by byte permutes. Permutes leave
-// shared memory alone but take three times the integer operations: they win where many tokens share a decode.
+//   w      one packed 64 x 64 block (512 bytes for each bit of a code) per row tile; a lane reads its four k16 steps,
+//          at place 32v + l for lane l of warp v
+//   scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch
+//   zero   likewise
+// Table weights are looked up in a table behind the stages (kPairTable), or by byte permutes. Permutes leave shared
+// memory alone but take three times the integer operations: they win where many tokens share a decode.
 // full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has
 // multiplied it.
 //
@@ -58,10 +59,12 @@ struct WgmmaPlan {
 
   static constexpr u32 kScaleRowBytes = 128;
   static constexpr u32 kZeroRowBytes = Config::kZeros == Zeros::kNone        ? 0
-                                       : Config::kZeros == Zeros::kQuantized ? 32
-                                                                             : 128;
+                                       : Config::kZeros != Zeros::kQuantized ? 128
+                                       : Config::Weight::kBits > 4           ? 64
+                                                                             : 32;
+  static constexpr u32 kBlockBytes = 512 * Config::Weight::kBits;
   static constexpr u32 kXBytes = Config::kTokens * 128;
-  static constexpr u32 kWBytes = kTiles * 2048;
+  static constexpr u32 kWBytes = kTiles * kBlockBytes;
   static_assert(Config::kCluster == 1 || SplitPartials<Config>::kBytes <= Config::kStages * (kXBytes + kWBytes),
                 "partial sums lie in the ring");
   static constexpr u32 kScaleBytes = kTiles * kFactorRows * kScaleRowBytes;
@@ -72,7 +75,7 @@ struct WgmmaPlan {
   static constexpr u32 kZero = kScale + Config::kStages * kScaleBytes;
   static constexpr u32 kStaging = kZero + Config::kStages * kZeroBytes;
   static constexpr u32 kTable = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
-  static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kPairTableBytes : 0);
+  static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kSharedTableBytes<typename Config::Weight> : 0);
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
   static constexpr u32 kEnd = kEmpty + Config::kStages * 8;  // WgmmaSharedBytes (wgmma.cc) computes the same
 
@@ -101,9 +104,10 @@ LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u
   for (int t = 0; t < Plan::kTiles; t++) {
     int tile = first_row / 64 + t;
     if (tile >= Plan::kTilesOfN) tile = Plan::kTilesOfN - 1;
-    copy_bulk(base + Plan::kW + stage * Plan::kWBytes + t * 2048,
-              static_cast<const u8*>(arguments.w) + (static_cast<i64>(tile) * Plan::kKBlocks + block) * 2048, 2048,
-              full);
+    copy_bulk(
+        base + Plan::kW + stage * Plan::kWBytes + t * Plan::kBlockBytes,
+        static_cast<const u8*>(arguments.w) + (static_cast<i64>(tile) * Plan::kKBlocks + block) * Plan::kBlockBytes,
+        Plan::kBlockBytes, full);
     const i64 factor = static_cast<i64>(tile) * Plan::kGroups + group;
     copy_bulk_keep(base + Plan::kScale + stage * Plan::kScaleBytes + t * Plan::kFactorRows * Plan::kScaleRowBytes,
                    static_cast<const u8*>(arguments.scale) + factor * Plan::kScaleRowBytes, rows * Plan::kScaleRowBytes,
@@ -211,12 +215,12 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
         const int block = turn + u;
         const u32 stage = turn_stage + u;
         barrier_wait(base + Plan::kFull + stage * 8, ring.phase);
-        Vec4 words[kRowTiles];
+        u32 words[kRowTiles][Config::Weight::kBits];
         const u32 first_tile = stage * Plan::kTiles + group * kRowTiles;
         const bool new_factors = Plan::kOneFactor && u % Plan::kFactorPeriod == 0;
 #pragma unroll
         for (int t = 0; t < kRowTiles; t++) {
-          words[t] = load_shared_v4(base + Plan::kW + (first_tile + t) * 2048 + thread * 16);
+          load_lane_words_shared(base + Plan::kW + (first_tile + t) * Plan::kBlockBytes, thread, words[t]);
           if (new_factors) {
             load_row_factors<Config>(base + Plan::kScale + (first_tile + t) * Plan::kScaleRowBytes,
                                      base + Plan::kZero + (first_tile + t) * Plan::kZeroRowBytes, row, factors[t]);
@@ -246,8 +250,8 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
                 load_row_factors<Config>(base + Plan::kScale + at * Plan::kScaleRowBytes,
                                          base + Plan::kZero + at * Plan::kZeroRowBytes, row, factors[t]);
               }
-              const u32 word = step == 0 ? words[t].x : step == 1 ? words[t].y : step == 2 ? words[t].z : words[t].w;
-              decode_fragment<Config, (Config::kScaleInWeights != 0)>(word, lane_table, factors[t], a[set][s][t]);
+              decode_fragment<Config, (Config::kScaleInWeights != 0)>(words[t], step, lane_table, factors[t],
+                                                                      a[set][s][t]);
             }
           }
           if constexpr (Plan::kAtGroupEnds) {
@@ -341,7 +345,7 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   if (producer && elect_one()) early = wgmma_start<Config>(arguments, base);
   if constexpr (Config::kPairTable != 0) {
     if (thread_id() < 128 * Config::kMathGroups) {
-      build_pair_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
+      build_shared_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
     }
   }
   block_sync();

@@ -221,7 +221,7 @@ class WgmmaBytesSchedule final : public Schedule {
     // rate of 16-bit ones.
     const double flops_per_cycle = 2 * limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * shape.tokens * kBlock * 2 / flops_per_cycle / kTensorShare * shape.blocks;
-    const DecodeCost decode = FragmentDecodeCost(op, false, false);
+    const DecodeCost decode = FragmentDecodeCost(op, false, false, target);
     const int64_t segment = SegmentColumns(op);
     const double segments = segment == 0 ? 0 : static_cast<double>(kBlock) / static_cast<double>(segment);
     const double adding = segments * AddInstructions(op) * shape.tokens / 2.0;  // of a warp and a row tile

@@ -1,4 +1,4 @@
-// Packed 4-bit codes to the A fragment of one k16 step, with every zero mode, for kernels whose scales wait in shared
+// Packed codes to the A fragment of one k16 step, with every zero mode, for kernels whose scales wait in shared
 // memory. Rows of a lane: index r = 0, 1 is row lane / 4 + 8r of the warp's 16.
 #pragma once
 #include "schedules/device/pair_table.cuh"
@@ -7,23 +7,28 @@
 namespace ladder {
 
 // Scale and zero of a lane's two rows: pairs of equal halves in the scale's type, so that one word serves the packed
-// arithmetic. Quantized zeros are kept as what decode_integer4 subtracts.
+// arithmetic. Quantized zeros are kept as what decode_step subtracts.
 struct RowFactors {
   u32 scale[2];
   u32 zero[2];
 };
 
 // Reads the factors of one 64-row tile and one group. `scale` and `zero`: shared addresses of the tile's 64 scales and
-// of its 64 zeros (32 bytes of nibbles when quantized); `row`: 16 * warp + lane / 4.
+// of its 64 zeros (quantized ones: 32 bytes of nibbles, or 64 above 4 bits); `row`: 16 * warp + lane / 4.
 template <class Config>
 LADDER_DEVICE void load_row_factors(u32 scale, u32 zero, u32 row, RowFactors& factors) {
-  if constexpr (Config::kZeros == Zeros::kQuantized) {
+  using Compute = typename Config::Compute;
+  using Weight = typename Config::Weight;
+  if constexpr (Config::kZeros == Zeros::kQuantized && Weight::kBits <= 4) {
     const u32 pair = load_shared_u8(zero + (row >> 4) * 8 + (row & 7));
-    factors.zero[0] = magic_offset<typename Config::Compute>((pair & 15) + Config::Weight::kOffset);
-    factors.zero[1] = magic_offset<typename Config::Compute>((pair >> 4) + Config::Weight::kOffset);
+    factors.zero[0] = decode_offset<Compute, Weight>(pair & 15);
+    factors.zero[1] = decode_offset<Compute, Weight>(pair >> 4);
   }
 #pragma unroll
   for (u32 r = 0; r < 2; r++) {
+    if constexpr (Config::kZeros == Zeros::kQuantized && Weight::kBits > 4) {
+      factors.zero[r] = decode_offset<Compute, Weight>(load_shared_u8(zero + row + 8 * r));
+    }
     factors.scale[r] = load_shared_u16(scale + (row + 8 * r) * 2) * 0x00010001u;
     if constexpr (Config::kZeros == Zeros::kOriginal || Config::kZeros == Zeros::kRescale) {
       factors.zero[r] = load_shared_u16(zero + (row + 8 * r) * 2) * 0x00010001u;
@@ -62,18 +67,18 @@ LADDER_DEVICE u32 finish_pair_mixed(u32 pair, const RowFactors& factors, int r) 
 // without the scale, which then multiplies fp32 sums. `lane_table`: the lane's column of the pair table, if there is
 // one.
 template <class Config, bool kScaled>
-LADDER_DEVICE void decode_fragment(u32 word, u32 lane_table, const RowFactors& factors, u32 (&a)[4]) {
+LADDER_DEVICE void decode_fragment(const u32 (&words)[Config::Weight::kBits], int step, u32 lane_table,
+                                   const RowFactors& factors, u32 (&a)[4]) {
   using Compute = typename Config::Compute;
+  using Weight = typename Config::Weight;
   if constexpr (Config::kPairTable != 0) {
-    decode_pair_table(word, lane_table, a);
-  } else if constexpr (Config::Weight::kTable) {
-    decode_table4<typename Config::Weight>(word, a);
-  } else if constexpr (Config::kZeros == Zeros::kQuantized) {
-    decode_integer4<Compute>(word, factors.zero, a);
+    decode_shared_table<Weight>(words, step, lane_table, a);
+  } else if constexpr (Weight::kTable || Config::kZeros == Zeros::kQuantized) {
+    decode_step<Compute, Weight, false>(words, step, factors.zero, a);
   } else {
-    const u32 offset[2] = {magic_offset<Compute>(Config::Weight::kOffset),
-                           magic_offset<Compute>(Config::Weight::kOffset)};
-    decode_integer4<Compute>(word, offset, a);
+    const u32 offset[2] = {decode_offset<Compute, Weight>(Weight::kOffset),
+                           decode_offset<Compute, Weight>(Weight::kOffset)};
+    decode_step<Compute, Weight, true>(words, step, offset, a);
   }
   constexpr bool kFractional = Config::kZeros == Zeros::kOriginal || Config::kZeros == Zeros::kRescale;
   if constexpr (kScaled || kFractional) {

@@ -39,7 +39,7 @@ enum RandomKind : int {
   kRandomF32 = 3,
   kRandomCodes = 4,  // all codes of `bits`; rows are byte-aligned, the bits after a row's last code are zero
   kRandomBytes = 5,  // all 256
-  kRandomE4M3 = 6,   // finite fp8 values of magnitude below 2
+  kRandomE4M3 = 6,   // finite fp8 values, e5m2's too, of magnitude below 2
   kRandomE8M0 = 7,   // 2^-8 to 2^-1
   // Integers of magnitude at most `high`, at most 8 (core/reference/operand_draw.h).
   kRandomSmallI8 = 8,

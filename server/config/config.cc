@@ -139,6 +139,11 @@ absl::Status ValidateConfig(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("log.level: expected one of ", absl::StrJoin(kLevels, ", "), ", got \"", config.log_level, "\""));
   }
+  static constexpr std::array kSharing = {"never", "asked", "always"};
+  if (std::find(kSharing.begin(), kSharing.end(), config.tuning_share_gpu) == kSharing.end()) {
+    return absl::InvalidArgumentError(absl::StrCat("tuning.share_gpu: expected one of ", absl::StrJoin(kSharing, ", "),
+                                                   ", got \"", config.tuning_share_gpu, "\""));
+  }
   if (config.log_format != "text" && config.log_format != "json") {
     return absl::InvalidArgumentError(
         absl::StrCat("log.format: expected text or json, got \"", config.log_format, "\""));

@@ -47,6 +47,8 @@ struct Config {
   int tuning_candidates = 16;
   int tuning_finalists = 4;
   absl::Duration tuning_budget = absl::Seconds(10);  // per M bucket
+  std::string tuning_share_gpu = "asked";            // or "never", "always"
+  int tuning_share_duty_percent = 25;
   int tuning_concurrent = 2;
   int tuning_queue = 64;
 

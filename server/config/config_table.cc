@@ -188,6 +188,14 @@ std::vector<ConfigKey> MakeKeys() {
   keys.push_back(
       Time("tuning.budget", &Config::tuning_budget,
            "Wall time per M bucket unless a request says otherwise; what was not tried by then is skipped."));
+  keys.push_back(
+      Text("tuning.share_gpu", &Config::tuning_share_gpu,
+           "Whether to tune on a GPU that other processes use: never; asked, if the request says so "
+           "(options.share_gpu, and a look-up's on_miss, whose caller is about to serve with what is found); "
+           "or always. Others are seen by their contexts or by the memory they hold."));
+  keys.push_back(Count("tuning.share_duty_percent", &Config::tuning_share_duty_percent, 1, 100,
+                       "There, the share of the time that verifying and timing may take unless a request says "
+                       "otherwise; between two measurements the GPU is left to the others."));
   keys.push_back(Count("tuning.concurrent", &Config::tuning_concurrent, 1, 64, "Tunes running at the same time."));
   keys.push_back(Count("tuning.queue", &Config::tuning_queue, 1, 65536,
                        "Tunes waiting beyond that; more are refused with a time to retry."));

@@ -169,7 +169,8 @@ absl::StatusOr<Measurement> FromProto(const pb::Measurement& message) {
   return Measurement{.median_us = message.median_us(),
                      .spread_us = message.spread_us(),
                      .repeats = message.repeats(),
-                     .clock_ghz = message.clock_ghz()};
+                     .clock_ghz = message.clock_ghz(),
+                     .throttled = message.throttled()};
 }
 
 absl::StatusOr<Environment> FromProto(const pb::Environment& message) {

@@ -88,7 +88,9 @@ absl::StatusOr<TuningTrace> FromProto(const pb::TuningTrace& message) {
   }
   for (absl::Status s : {Amount("enumerate_ms", message.enumerate_ms()), Amount("compile_ms", message.compile_ms()),
                          Amount("verify_ms", message.verify_ms()), Amount("profile_ms", message.profile_ms()),
-                         Amount("total_ms", message.total_ms())}) {
+                         Amount("total_ms", message.total_ms()), Amount("waited_ms", message.waited_ms()),
+                         Amount("rested_ms", message.rested_ms()),
+                         AtMost("disturbance", message.disturbance().size(), kMaxTextLength, "characters")}) {
     if (!s.ok()) return s;
   }
   TuningTrace trace;
@@ -104,6 +106,10 @@ absl::StatusOr<TuningTrace> FromProto(const pb::TuningTrace& message) {
   trace.verify_ms = message.verify_ms();
   trace.profile_ms = message.profile_ms();
   trace.total_ms = message.total_ms();
+  trace.disturbance = message.disturbance();
+  trace.disturbed = message.disturbed();
+  trace.waited_ms = message.waited_ms();
+  trace.rested_ms = message.rested_ms();
   return trace;
 }
 

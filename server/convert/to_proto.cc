@@ -92,6 +92,7 @@ pb::Measurement ToProto(const Measurement& measurement) {
   message.set_spread_us(measurement.spread_us);
   message.set_repeats(measurement.repeats);
   message.set_clock_ghz(measurement.clock_ghz);
+  message.set_throttled(measurement.throttled);
   return message;
 }
 
@@ -131,6 +132,10 @@ pb::TuningTrace ToProto(const TuningTrace& trace) {
   message.set_verify_ms(trace.verify_ms);
   message.set_profile_ms(trace.profile_ms);
   message.set_total_ms(trace.total_ms);
+  message.set_disturbance(trace.disturbance.substr(0, kMaxTextLength));
+  message.set_disturbed(trace.disturbed);
+  message.set_waited_ms(trace.waited_ms);
+  message.set_rested_ms(trace.rested_ms);
   return message;
 }
 

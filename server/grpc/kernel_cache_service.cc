@@ -142,6 +142,9 @@ class KernelCacheService final : public RawLookups {
     absl::StatusOr<std::shared_ptr<Batch>> batch = ReadBatch(*context, *message, basis);
     if (!batch.ok()) return Answer(context, batch.status());
     const auto out = std::make_shared<std::string>();
+    size_t known_bytes = 0;
+    for (const BatchItem& item : (*batch)->items) known_bytes += item.answer == nullptr ? 0 : AnswerSize(*item.answer);
+    out->reserve(known_bytes);
     for (const BatchItem& item : (*batch)->items) {
       if (item.answer != nullptr) {
         AppendAnswer(*item.answer, *out);
@@ -266,17 +269,20 @@ class KernelCacheService final : public RawLookups {
   }
 
   // An Item of one response: { response = 3 }, its code 0 being the default.
+  static constexpr uint32_t kItems = pb::BatchLookupResponse::kItemsFieldNumber;
+  static constexpr uint32_t kItemResponse = pb::BatchLookupResponse::Item::kResponseFieldNumber;
+  static size_t AnswerSize(const KnownAnswer& answer) {
+    return FieldSize(kItems, FieldSize(kItemResponse, answer.bytes.size()));
+  }
   static void AppendAnswer(const KnownAnswer& answer, std::string& out) {
-    std::string item;
-    item.reserve(answer.bytes.size() + 10);
-    AppendField(pb::BatchLookupResponse::Item::kResponseFieldNumber, answer.bytes, item);
-    AppendField(pb::BatchLookupResponse::kItemsFieldNumber, item, out);
+    AppendHead(kItems, FieldSize(kItemResponse, answer.bytes.size()), out);
+    AppendField(kItemResponse, answer.bytes, out);
   }
   static void AppendError(const absl::Status& status, std::string& out) {
     pb::BatchLookupResponse::Item item;
     item.set_code(static_cast<int>(status.code()));
     item.set_message(std::string(status.message()));
-    AppendField(pb::BatchLookupResponse::kItemsFieldNumber, item.SerializeAsString(), out);
+    AppendField(kItems, item.SerializeAsString(), out);
   }
   void MakeItem(const BatchItem& item, std::string& out) const {
     if (item.answer != nullptr) return AppendAnswer(*item.answer, out);
@@ -284,7 +290,7 @@ class KernelCacheService final : public RawLookups {
     if (!made.ok()) return AppendError(made.status(), out);
     pb::BatchLookupResponse::Item message;
     *message.mutable_response() = *made;
-    AppendField(pb::BatchLookupResponse::kItemsFieldNumber, message.SerializeAsString(), out);
+    AppendField(kItems, message.SerializeAsString(), out);
   }
 
   void StartWatch(const std::shared_ptr<PushWriter<pb::WatchEvent>>& writer, const pb::WatchRequest& request) {

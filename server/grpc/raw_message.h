@@ -115,14 +115,34 @@ inline std::optional<std::vector<std::string_view>> SplitMessages(std::string_vi
   return values;
 }
 
+namespace wire {
+
+inline uint32_t TagOf(uint32_t number) {
+  using google::protobuf::internal::WireFormatLite;
+  return WireFormatLite::MakeTag(static_cast<int>(number), WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+}
+
+}  // namespace wire
+
+// What a field takes whose value, a message or a text, has that size.
+inline size_t FieldSize(uint32_t number, size_t value_size) {
+  using google::protobuf::io::CodedOutputStream;
+  return CodedOutputStream::VarintSize32(wire::TagOf(number)) +
+         CodedOutputStream::VarintSize32(static_cast<uint32_t>(value_size)) + value_size;
+}
+
+// Appends what comes before the value of a field, for one that is written piece by piece.
+inline void AppendHead(uint32_t number, size_t value_size, std::string& out) {
+  using google::protobuf::io::CodedOutputStream;
+  uint8_t head[10];
+  uint8_t* end = CodedOutputStream::WriteVarint32ToArray(wire::TagOf(number), head);
+  end = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(value_size), end);
+  out.append(reinterpret_cast<const char*>(head), static_cast<size_t>(end - head));
+}
+
 // Appends a field whose value is `bytes`, a message or a text.
 inline void AppendField(uint32_t number, std::string_view bytes, std::string& out) {
-  using google::protobuf::internal::WireFormatLite;
-  uint8_t head[10];
-  uint8_t* end = google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(
-      WireFormatLite::MakeTag(static_cast<int>(number), WireFormatLite::WIRETYPE_LENGTH_DELIMITED), head);
-  end = google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(bytes.size()), end);
-  out.append(reinterpret_cast<const char*>(head), static_cast<size_t>(end - head));
+  AppendHead(number, bytes.size(), out);
   out.append(bytes);
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/kernel_service.h"
+#include "core/tuning/quiet.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
 #include "server/convert/proto_convert.h"
 #include "server/grpc/call_observer.h"
@@ -171,12 +172,24 @@ class TunerService final : public pb::Tuner::CallbackService {
       return absl::InvalidArgumentError(
           absl::StrCat("options.budget_ms: expected 0 to ", kMaxBudgetMs, ", got ", options.budget_ms()));
     }
+    if (options.share_duty_percent() < 0 || options.share_duty_percent() > 100) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("options.share_duty_percent: expected 0 to 100, got ", options.share_duty_percent()));
+    }
+    const Config& config = serving_.config;
+    if (options.share_gpu() && config.tuning_share_gpu == "never") {
+      return absl::FailedPreconditionError(
+          "options.share_gpu: this service never tunes on a GPU that others use (its configuration's tuning.share_gpu "
+          "is \"never\")");
+    }
     TuneSpec spec{std::move(op->op), std::move(op->m), request.target(), {}};
-    spec.options.candidates = options.candidates() > 0 ? options.candidates() : serving_.config.tuning_candidates;
-    spec.options.finalists = serving_.config.tuning_finalists;
-    spec.options.budget =
-        options.budget_ms() > 0 ? absl::Milliseconds(options.budget_ms()) : serving_.config.tuning_budget;
+    spec.options.candidates = options.candidates() > 0 ? options.candidates() : config.tuning_candidates;
+    spec.options.finalists = config.tuning_finalists;
+    spec.options.budget = options.budget_ms() > 0 ? absl::Milliseconds(options.budget_ms()) : config.tuning_budget;
     spec.options.force = options.force();
+    spec.options.share_gpu = options.share_gpu() || config.tuning_share_gpu == "always";
+    spec.options.share_duty_percent =
+        options.share_duty_percent() > 0 ? options.share_duty_percent() : config.tuning_share_duty_percent;
     return spec;
   }
 
@@ -204,6 +217,12 @@ class TunerService final : public pb::Tuner::CallbackService {
     absl::StatusOr<CompiledKernel> support = place->service->Support(place->target);
     if (!support.ok()) return support.status();
     if (absl::Status status = place->device->LoadSupport(*support); !status.ok()) return status;
+    const std::string& sharing = serving_.config.tuning_share_gpu;
+    if (sharing != "always" && !(sharing == "asked" && request.share_gpu())) {
+      absl::StatusOr<DeviceConditions> conditions = place->device->GetConditions();
+      if (!conditions.ok()) return conditions.status();
+      if (IsShared(*conditions)) return RefuseToShare(*conditions, "share_gpu");
+    }
     for (const int64_t m : op->m) {
       for (const std::string& yardstick : request.yardsticks()) {
         pb::CompareResponse::Entry& entry = *response.add_entries();

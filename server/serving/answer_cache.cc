@@ -11,9 +11,8 @@ AnswerCache::Value AnswerCache::Find(std::string_view request, const AnswerBasis
     return it->second.basis == basis ? it->second.value : nullptr;
   }
   const auto it = shard.old.find(request);
-  if (it == shard.old.end()) return nullptr;
+  if (it == shard.old.end() || it->second.basis != basis) return nullptr;
   auto node = shard.old.extract(it);
-  if (node.mapped().basis != basis) return nullptr;
   Value value = node.mapped().value;
   InsertLocked(shard, std::move(node.key()), std::move(node.mapped()));
   return value;
@@ -24,6 +23,12 @@ void AnswerCache::Insert(std::string_view request, const AnswerBasis& basis, Val
   const size_t bytes = request.size() + value->bytes.size() + 256 + 96 * value->binaries.size();
   Shard& shard = ShardOf(request);
   const std::lock_guard lock(shard.mutex);
+  // Whoever was slow to answer must not take away what was made since.
+  const auto newer = [&](const Map& half) {
+    const auto it = half.find(request);
+    return it != half.end() && it->second.basis.IsNewerThan(basis);
+  };
+  if (newer(shard.young) || newer(shard.old)) return;
   if (const auto it = shard.old.find(request); it != shard.old.end()) shard.old.erase(it);
   InsertLocked(shard, std::string(request), {basis, std::move(value), bytes});
 }

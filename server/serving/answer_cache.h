@@ -22,6 +22,8 @@ struct AnswerBasis {
   uint64_t store = 0;     // SqliteKernelStore::Changes()
   uint64_t machines = 0;  // Machines::Changes()
   friend bool operator==(const AnswerBasis&, const AnswerBasis&) = default;
+  // Both only rise.
+  bool IsNewerThan(const AnswerBasis& other) const { return store > other.store || machines > other.machines; }
 };
 
 struct KnownAnswer {
@@ -40,6 +42,7 @@ class AnswerCache {
 
   // Null if nothing that holds on this basis is here.
   Value Find(std::string_view request, const AnswerBasis& basis);
+  // Not if what is here rests on a newer basis.
   void Insert(std::string_view request, const AnswerBasis& basis, Value value);
 
  private:

@@ -118,6 +118,9 @@ TuneSpec BackgroundSpec(const Serving& serving, const OperatorRequest& op, const
   spec.options.candidates = serving.config.tuning_candidates;
   spec.options.finalists = serving.config.tuning_finalists;
   spec.options.budget = serving.config.tuning_budget;
+  // Who looks up is about to serve on that GPU: it asks for a tune beside itself, within the duty limit.
+  spec.options.share_gpu = serving.config.tuning_share_gpu != "never";
+  spec.options.share_duty_percent = serving.config.tuning_share_duty_percent;
   return spec;
 }
 

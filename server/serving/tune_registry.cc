@@ -24,6 +24,7 @@ std::string SpecDigest(const TuneSpec& spec) {
   text.Field("op", spec.op.ToString()).Field("m", absl::StrJoin(spec.m, ",")).Field("target", spec.target);
   text.Field("candidates", spec.options.candidates).Field("finalists", spec.options.finalists);
   text.Field("budget_ms", absl::ToInt64Milliseconds(spec.options.budget)).Field("force", spec.options.force ? 1 : 0);
+  text.Field("share_gpu", spec.options.share_gpu ? 1 : 0).Field("duty", spec.options.share_duty_percent);
   return text.Digest();
 }
 
@@ -188,6 +189,10 @@ absl::Status TuneRegistry::RunBuckets(Tune& tune) {
       const std::lock_guard lock(mutex_);
       winners_.push_front({absl::Now(), tune.spec.op.ToString(), m, update.progress.best, update.progress.best_us});
       if (winners_.size() > kRememberedWinners) winners_.pop_back();
+    }
+    if (const TuningTrace& trace = acquired->record.trace; !acquired->cache_hit && trace.disturbed) {
+      LogEvent(LogLevel::kWarning, "timed on a disturbed GPU",
+               {{"tune", tune.id}, {"m", absl::StrCat(m)}, {"disturbance", trace.disturbance}});
     }
     update.record = std::make_shared<const TuningRecord>(std::move(acquired->record));
     Publish(tune, std::move(update));

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <memory>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace ladder {
@@ -79,7 +82,36 @@ absl::Status Migrate(sqlite::Connection& connection, int64_t from, int to, std::
   return transaction->Commit();
 }
 
+// What the tables and indexes are said to be, without what is only layout.
+absl::StatusOr<std::string> Description(sqlite::Connection& connection) {
+  absl::StatusOr<sqlite::Cursor> cursor =
+      connection.Query("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema ORDER BY type, name");
+  if (!cursor.ok()) return cursor.status();
+  std::string text;
+  while (true) {
+    const absl::StatusOr<bool> row = cursor->Next();
+    if (!row.ok()) return row.status();
+    if (!*row) return text;
+    for (int column = 0; column < 4; ++column) absl::StrAppend(&text, cursor->Bytes(column), "\n");
+    absl::RemoveExtraAsciiWhitespace(&text);
+  }
+}
+
 }  // namespace
+
+absl::Status CheckSchema(sqlite::Connection& connection) {
+  absl::StatusOr<std::unique_ptr<sqlite::Connection>> fresh =
+      sqlite::Connection::Open(":memory:", sqlite::Connection::Mode::kReadWrite, "");
+  if (!fresh.ok()) return fresh.status();
+  if (absl::Status s = CreateTables(**fresh, kSchemaVersion); !s.ok()) return s;
+  const absl::StatusOr<std::string> wanted = Description(**fresh);
+  if (!wanted.ok()) return wanted.status();
+  const absl::StatusOr<std::string> found = Description(connection);
+  if (!found.ok()) return found.status();
+  if (*found == *wanted) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("the cache ", connection.path(), " is damaged (its tables are not described as they were made)"));
+}
 
 std::span<const Migration> Migrations() { return {}; }
 

@@ -28,6 +28,10 @@ std::span<const Migration> Migrations();
 // if it is damaged.
 absl::Status PrepareSchema(sqlite::Connection& connection, int wanted, std::span<const Migration> migrations);
 
+// DataLoss unless the tables are described as this program makes them, which SQLite's own check doesn't compare: with a
+// column of another name no statement makes sense. A migration must end at the very text of a new database.
+absl::Status CheckSchema(sqlite::Connection& connection);
+
 }  // namespace ladder
 
 #endif  // LADDER_SERVER_STORAGE_SCHEMA_H_

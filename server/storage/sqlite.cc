@@ -20,6 +20,7 @@ absl::Status ToStatus(int code, absl::string_view detail, absl::string_view path
                                                        "what is stored stays and look-ups go on"));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_CONSTRAINT:  // no statement of ours breaks one unless rows and indexes contradict each other
       return absl::DataLossError(absl::StrCat("the cache ", path, " is damaged (", detail, ")"));
     case SQLITE_IOERR:
     case SQLITE_NOLFS:

@@ -221,7 +221,13 @@ absl::StatusOr<std::vector<int64_t>> SqliteKernelStore::AddBinaries(StoreDatabas
     absl::StatusOr<std::optional<int64_t>> stored = database.BlobId(sha256);
     if (!stored.ok()) return stored.status();
     int64_t id = stored->value_or(0);
-    if (!*stored) {
+    bool whole = false;
+    if (*stored) {
+      const absl::StatusOr<bool> has_data = database.HasBlobData(id);
+      if (!has_data.ok()) return has_data.status();
+      whole = *has_data;
+    }
+    if (!whole) {
       absl::StatusOr<std::string> binary = read_binary(sha256);
       if (!binary.ok()) return binary.status();
       const int64_t size = static_cast<int64_t>(binary->size());
@@ -230,13 +236,18 @@ absl::StatusOr<std::vector<int64_t>> SqliteKernelStore::AddBinaries(StoreDatabas
                                                          " bytes does not fit the cache's limit of ",
                                                          options_.limit_bytes, ": raise the limit"));
       }
-      absl::StatusOr<int64_t> inserted = database.AddBlob(sha256, *binary, uses_.Now());
-      if (!inserted.ok()) return inserted.status();
-      id = *inserted;
-      ++added;
-      added_bytes += size;
-    } else if (absl::Status s = database.SetUsed(sha256, uses_.Now()); !s.ok()) {
-      return s;
+      if (*stored) {  // damage took its content
+        if (absl::Status s = database.SetBlobData(id, *binary); !s.ok()) return s;
+      } else {
+        absl::StatusOr<int64_t> inserted = database.AddBlob(sha256, *binary, uses_.Now());
+        if (!inserted.ok()) return inserted.status();
+        id = *inserted;
+        ++added;
+        added_bytes += size;
+      }
+    }
+    if (*stored) {
+      if (absl::Status s = database.SetUsed(sha256, uses_.Now()); !s.ok()) return s;
     }
     ids.push_back(id);
     if (!kernel.artifact.digest.empty()) {

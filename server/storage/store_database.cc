@@ -153,13 +153,16 @@ absl::StatusOr<std::optional<int64_t>> StoreDatabase::BlobId(const std::string& 
 
 absl::StatusOr<std::optional<std::string>> StoreDatabase::BlobData(const std::string& sha256) {
   const std::string raw = Raw(sha256);
-  absl::StatusOr<Cursor> cursor =
-      connection_->Query("SELECT data FROM blob_data WHERE id = (SELECT id FROM blobs WHERE sha256 = ?)", Blob{raw});
+  absl::StatusOr<Cursor> cursor = connection_->Query(
+      "SELECT data_row.id IS NULL, data_row.data FROM blobs LEFT JOIN blob_data AS data_row "
+      "ON data_row.id = blobs.id WHERE blobs.sha256 = ?",
+      Blob{raw});
   if (!cursor.ok()) return cursor.status();
   const absl::StatusOr<bool> row = cursor->Next();
   if (!row.ok()) return row.status();
   if (!*row) return std::nullopt;
-  return std::string(cursor->Bytes(0));
+  if (cursor->Int(0) != 0) return absl::DataLossError("it is listed, but its content is gone");
+  return std::string(cursor->Bytes(1));
 }
 
 absl::StatusOr<int64_t> StoreDatabase::AddBlob(const std::string& sha256, absl::string_view data, int64_t now) {
@@ -168,9 +171,19 @@ absl::StatusOr<int64_t> StoreDatabase::AddBlob(const std::string& sha256, absl::
                                          static_cast<int64_t>(data.size()), now);
   if (!status.ok()) return status;
   const int64_t id = connection_->LastInsertId();
-  status = connection_->Run("INSERT INTO blob_data(id, data) VALUES(?, ?)", id, Blob{data});
-  if (!status.ok()) return status;
+  if (status = SetBlobData(id, data); !status.ok()) return status;
   return id;
+}
+
+absl::StatusOr<bool> StoreDatabase::HasBlobData(int64_t blob_id) {
+  const absl::StatusOr<int64_t> found = connection_->Number(0, "SELECT COUNT(*) FROM blob_data WHERE id = ?", blob_id);
+  if (!found.ok()) return found.status();
+  return *found > 0;
+}
+
+absl::Status StoreDatabase::SetBlobData(int64_t blob_id, absl::string_view data) {
+  // What damage left under that number is nobody's.
+  return connection_->Run("INSERT OR REPLACE INTO blob_data(id, data) VALUES(?, ?)", blob_id, Blob{data});
 }
 
 absl::Status StoreDatabase::SetUsed(const std::string& sha256, int64_t time) {

@@ -55,9 +55,12 @@ class StoreDatabase {
 
   // The blob's row id, if it is stored.
   absl::StatusOr<std::optional<int64_t>> BlobId(const std::string& sha256);
+  // DataLoss for one that is listed and has no content.
   absl::StatusOr<std::optional<std::string>> BlobData(const std::string& sha256);
   // REQUIRES: sha256 is the content's, and it isn't stored.
   absl::StatusOr<int64_t> AddBlob(const std::string& sha256, absl::string_view data, int64_t now);
+  absl::StatusOr<bool> HasBlobData(int64_t blob_id);
+  absl::Status SetBlobData(int64_t blob_id, absl::string_view data);
   absl::Status SetUsed(const std::string& sha256, int64_t time);
   absl::StatusOr<int64_t> NewestUse();
   absl::Status SetArtifact(const std::string& key, const std::string& sha256, int64_t blob_id);

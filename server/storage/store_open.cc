@@ -96,6 +96,7 @@ absl::Status SqliteKernelStore::OpenDatabases() {
   if (!writer.ok()) return writer.status();
   if (absl::Status s = (*writer)->Execute(kWriterSettings); !s.ok()) return s;
   if (absl::Status s = PrepareSchema(**writer, kSchemaVersion, Migrations()); !s.ok()) return s;
+  if (absl::Status s = CheckSchema(**writer); !s.ok()) return s;
   if (absl::Status s = CheckIfMarked(**writer); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<Connection>> reader =
       Connection::Open(path_, Connection::Mode::kReadOnly, options_.vfs);

@@ -14,6 +14,7 @@ class AbsentDevice final : public Device {
   explicit AbsentDevice(absl::Status reason) : reason_(std::move(reason)) {}
   absl::StatusOr<Target> GetTarget() override { return reason_; }
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return reason_; }
+  absl::StatusOr<DeviceConditions> GetConditions() override { return reason_; }
   absl::Status LoadSupport(const CompiledKernel&) override { return reason_; }
   absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary&) override { return reason_; }
   absl::StatusOr<std::vector<Measurement>> Profile(const Workload&, std::span<const KernelBinary>,

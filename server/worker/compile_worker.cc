@@ -1,4 +1,6 @@
 // ladder-compile-worker: NVRTC and hipRTC in a process that may die. Started by the service, which sends it sources.
+#include <sys/resource.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -16,6 +18,9 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--memory-bytes") == 0) ladder::LimitAddressSpace(std::atoll(argv[i + 1]));
     if (std::strcmp(argv[i], "--nvrtc") == 0) nvrtc_paths.emplace_back(argv[i + 1]);
   }
+  // Look-ups, and what the machine is for, come before kernels that nobody has yet. On a busy machine that is a quarter
+  // of a share, which the deadline of a compilation has room for.
+  (void)::setpriority(PRIO_PROCESS, 0, 5);
   ladder::ScheduleCatalog catalog = ladder::MakeCatalog();
   ladder::CudaCompiler nvidia(catalog.sources, nvrtc_paths, 1);
   ladder::HiprtcCompiler amd(std::move(catalog.sources));

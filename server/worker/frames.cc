@@ -60,6 +60,13 @@ void ToFrame(const ProfilePolicy& policy, worker::ProfilePolicy& out) {
   out.set_rotate_bytes(policy.rotate_bytes);
 }
 
+void ToFrame(const DeviceConditions& conditions, worker::DeviceConditions& out) {
+  if (conditions.other_processes.has_value()) out.set_other_processes(*conditions.other_processes);
+  out.set_other_memory_bytes(conditions.other_memory_bytes);
+  if (conditions.busy_percent.has_value()) out.set_busy_percent(*conditions.busy_percent);
+  out.set_throttled(conditions.throttled);
+}
+
 void ToFrame(const Verification& verification, worker::Verification& out) {
   out.set_passed(verification.passed);
   out.set_worst_ratio(verification.worst_ratio);
@@ -118,6 +125,19 @@ absl::StatusOr<ProfilePolicy> FromFrame(const worker::ProfilePolicy& frame) {
     return Worthless("a profile policy that can't be");
   }
   return ProfilePolicy{frame.repeats(), frame.replay_ms(), frame.preheat_ms(), frame.rotate_bytes()};
+}
+
+absl::StatusOr<DeviceConditions> FromFrame(const worker::DeviceConditions& frame) {
+  if (frame.other_processes() < 0 || frame.other_memory_bytes() < 0 || frame.busy_percent() < 0 ||
+      frame.busy_percent() > 100) {
+    return Worthless("conditions of a GPU that can't be");
+  }
+  DeviceConditions conditions;
+  if (frame.has_other_processes()) conditions.other_processes = frame.other_processes();
+  conditions.other_memory_bytes = frame.other_memory_bytes();
+  if (frame.has_busy_percent()) conditions.busy_percent = frame.busy_percent();
+  conditions.throttled = frame.throttled();
+  return conditions;
 }
 
 absl::StatusOr<Verification> FromFrame(const worker::Verification& frame) {

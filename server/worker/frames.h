@@ -13,6 +13,7 @@ namespace ladder {
 namespace worker {
 class CompileJob;
 class CompiledBinary;
+class DeviceConditions;
 class DeviceReply;
 class KernelBinary;
 class Outcome;
@@ -26,6 +27,7 @@ void ToFrame(const CompiledKernel& kernel, worker::CompiledBinary& out);
 void ToFrame(const Workload& workload, worker::Workload& out);
 void ToFrame(const KernelBinary& kernel, worker::KernelBinary& out);
 void ToFrame(const ProfilePolicy& policy, worker::ProfilePolicy& out);
+void ToFrame(const DeviceConditions& conditions, worker::DeviceConditions& out);
 void ToFrame(const Verification& verification, worker::Verification& out);
 void ToFrame(const absl::Status& status, worker::Outcome& out);
 
@@ -34,6 +36,7 @@ absl::StatusOr<CompiledKernel> FromFrame(const worker::CompiledBinary& frame);
 absl::StatusOr<Workload> FromFrame(const worker::Workload& frame);
 absl::StatusOr<KernelBinary> FromFrame(const worker::KernelBinary& frame);
 absl::StatusOr<ProfilePolicy> FromFrame(const worker::ProfilePolicy& frame);
+absl::StatusOr<DeviceConditions> FromFrame(const worker::DeviceConditions& frame);
 absl::StatusOr<Verification> FromFrame(const worker::Verification& frame);
 // The status an outcome tells; a code that doesn't exist becomes Unknown, a long message is cut.
 absl::Status OutcomeStatus(const worker::Outcome& frame);

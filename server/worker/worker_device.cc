@@ -176,6 +176,20 @@ absl::StatusOr<DeviceEnvironment> WorkerDevice::GetEnvironment() {
   return *environment_;
 }
 
+absl::StatusOr<DeviceConditions> WorkerDevice::GetConditions() {
+  worker::DeviceJob job;
+  job.mutable_get_conditions();
+  std::lock_guard lock(mutex_);
+  absl::StatusOr<worker::DeviceReply> reply = Ask(job);
+  if (!reply.ok()) return reply.status();
+  absl::StatusOr<DeviceConditions> conditions = FromFrame(reply->conditions());
+  if (!conditions.ok()) {
+    process_.reset();
+    return absl::InternalError(absl::StrCat("the profile worker told ", conditions.status().message()));
+  }
+  return conditions;
+}
+
 absl::Status WorkerDevice::LoadSupport(const CompiledKernel& support) {
   auto job = std::make_unique<worker::DeviceJob>();
   ToFrame(support, *job->mutable_load_support());

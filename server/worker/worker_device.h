@@ -45,6 +45,7 @@ class WorkerDevice final : public Device {
 
   absl::StatusOr<Target> GetTarget() override;
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override;
+  absl::StatusOr<DeviceConditions> GetConditions() override;
   absl::Status LoadSupport(const CompiledKernel& support) override;
   absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) override;
   absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload, std::span<const KernelBinary> kernels,

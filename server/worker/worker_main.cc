@@ -110,6 +110,11 @@ absl::Status Serve(const worker::DeviceJob& job, Device& device, worker::DeviceR
       reply.set_runtime_id(environment->runtime_id);
       return absl::OkStatus();
     }
+    case worker::DeviceJob::kGetConditions: {
+      absl::StatusOr<DeviceConditions> conditions = device.GetConditions();
+      if (conditions.ok()) ToFrame(*conditions, *reply.mutable_conditions());
+      return conditions.status();
+    }
     case worker::DeviceJob::kLoadSupport: {
       absl::StatusOr<CompiledKernel> support = FromFrame(job.load_support());
       return support.ok() ? device.LoadSupport(*support) : support.status();

@@ -147,14 +147,8 @@ TEST_F(ClientTest, ScalesOf8BitActivationsMultiplySums) {
 
 TEST_F(ClientTest, BuildsTensorMapsOfXAndW) {
   pb::LookupResult& result = service_.AddRecord(128, "kernel");
-  pb::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();
-  for (const auto operand : {pb::TENSOR_OPERAND_X, pb::TENSOR_OPERAND_W}) {
-    pb::TensorMapSpec& map = *launch.add_tensor_maps();
-    map.set_operand(operand);
-    map.set_box_columns(64);
-    map.set_box_rows(operand == pb::TENSOR_OPERAND_X ? 128 : 64);
-    map.set_swizzle_bytes(128);
-  }
+  FakeService::AddTensorMap(result, pb::TENSOR_OPERAND_X, 128);
+  FakeService::AddTensorMap(result, pb::TENSOR_OPERAND_W, 64);
   const std::shared_ptr<Matmul> matmul = Get().value();
   ASSERT_TRUE(matmul->Launch(Arguments(100), kStream).ok());
   ASSERT_EQ(gpu_.maps.size(), 2u);

@@ -25,6 +25,14 @@ FakeService::~FakeService() {
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }
 
+void FakeService::AddTensorMap(pb::LookupResult& result, pb::TensorOperand operand, int rows) {
+  pb::TensorMapSpec& map = *result.mutable_record()->mutable_ranked(0)->mutable_launch()->add_tensor_maps();
+  map.set_operand(operand);
+  map.set_box_columns(64);
+  map.set_box_rows(rows);
+  map.set_swizzle_bytes(128);
+}
+
 pb::LookupResult& FakeService::AddRecord(int64_t m, const std::string& binary) {
   const std::string digest = Sha256Hex(binary);
   blobs[digest] = binary;

@@ -26,6 +26,8 @@ class FakeService final : public tune::v1::KernelCache::Service {
 
   // Adds a record of an nf4 1024 x 512 operator (group 64) for one bucket, with `binary` as its kernel.
   tune::v1::LookupResult& AddRecord(int64_t m, const std::string& binary);
+  // Has the kernel of `result` take x (or w) by a tensor map of 64 columns and `rows` rows.
+  static void AddTensorMap(tune::v1::LookupResult& result, tune::v1::TensorOperand operand, int rows);
   // What watchers are told next.
   void Publish(const tune::v1::LookupResult& result);
 

@@ -63,12 +63,7 @@ TEST_P(LaunchCost, IsTheDriversAlone) {
   FakeService service;
   for (const int64_t m : {1, 16, 256, 4096}) {
     tune::v1::LookupResult& result = service.AddRecord(m, "kernel");
-    if (!GetParam()) continue;
-    tune::v1::TensorMapSpec& map = *result.mutable_record()->mutable_ranked(0)->mutable_launch()->add_tensor_maps();
-    map.set_operand(tune::v1::TENSOR_OPERAND_X);
-    map.set_box_columns(64);
-    map.set_box_rows(64);
-    map.set_swizzle_bytes(128);
+    if (GetParam()) FakeService::AddTensorMap(result, tune::v1::TENSOR_OPERAND_X, 64);
   }
   ClientOptions options;
   options.driver = &driver;

@@ -255,6 +255,20 @@ TEST(TuneReport, ClaimsNothingForASeed) {
   EXPECT_FALSE(Contains(table, "215"));
 }
 
+TEST(TuneReport, SaysWhatSpoiltTimes) {
+  TunedOperator tuned;
+  tuned.rows.push_back({Record(true), /*cache_hit=*/false, {}});
+  EXPECT_EQ(DisturbanceNotes(tuned), "");
+  pb::TuningTrace& trace = *tuned.rows[0].record.mutable_trace();
+  trace.set_disturbance("other processes keep the GPU 97% busy");
+  trace.set_waited_ms(2300);
+  EXPECT_EQ(DisturbanceNotes(tuned), "\nM = 16: other processes keep the GPU 97% busy; waited 2.30 s\n");
+  tuned.rows[0].cache_hit = true;  // waited out by somebody else
+  EXPECT_EQ(DisturbanceNotes(tuned), "");
+  trace.set_disturbed(true);
+  EXPECT_TRUE(Contains(DisturbanceNotes(tuned), "these times are of a disturbed GPU"));
+}
+
 TEST(TuneReport, WritesJson) {
   TuneReport report;
   report.machine.set_no_gpu_reason("no \xff driver");  // not UTF-8: must not be fatal
@@ -270,6 +284,8 @@ TEST(ErrorText, PutsFieldsAsOptions) {
   EXPECT_EQ(ErrorText("ladder-tune", absl::InvalidArgumentError("k: must be positive")),
             "ladder-tune: --k: must be positive");
   EXPECT_EQ(ErrorText("ladder-tune", absl::InternalError("it broke")), "ladder-tune: it broke");
+  EXPECT_EQ(ErrorText("ladder-tune", absl::FailedPreconditionError("options.share_gpu: this GPU is in use")),
+            "ladder-tune: --share-gpu: this GPU is in use");
   EXPECT_EQ(ExitStatus(absl::InvalidArgumentError("")), kExitBadInput);
   EXPECT_EQ(ExitStatus(absl::FailedPreconditionError("")), kExitMissing);
   EXPECT_EQ(ExitStatus(absl::InternalError("")), kExitFailed);

@@ -81,7 +81,7 @@ TEST(CostModel, OverlapLiesBetweenTheLongestAndTheSum) {
 TEST(CostModel, DecodesToBytesCostTheirShiftsAndMasks) {
   const auto cost = [](const char* a, const char* w, const char* zeros = "none") {
     const NormalizedOperator op = *Normalize({.a = a, .w = w, .zeros = zeros, .group = 128, .n = 128, .k = 1024});
-    return FragmentDecodeCost(op, false, false).integer;
+    return FragmentDecodeCost(op, false, false, *Target::FromName("h200")).integer;
   };
   EXPECT_EQ(cost("int8", "int4"), 4 * 1.5);   // a mask, and a shift for every other register
   EXPECT_EQ(cost("int8", "int2"), 4 * 1.75);  // and for three of four

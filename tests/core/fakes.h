@@ -35,6 +35,7 @@ class FakeSchedule : public Schedule {
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator&, const Candidate& c, const Target&) const override {
     LoweredKernel lowered;
     lowered.source.text = c.ToString();
+    lowered.launch.threads = 128;
     lowered.launch.max_m = max_m_;
     return lowered;
   }
@@ -87,7 +88,10 @@ class FakeDevice : public Device {
     if (!down.ok()) return down;
     return *Target::FromName("h200");
   }
-  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"580.1", "fake"}; }
+  absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{driver, "fake"}; }
+  absl::StatusOr<DeviceConditions> GetConditions() override {
+    return conditions ? conditions() : DeviceConditions{.other_processes = 0};
+  }
   absl::Status LoadSupport(const CompiledKernel&) override { return absl::OkStatus(); }
   absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary& kernel) override {
     if (on_verify) on_verify();
@@ -107,6 +111,7 @@ class FakeDevice : public Device {
     std::vector<Measurement> results;
     if (kernels.size() > 1 && !final_error.ok()) return final_error;
     for (const KernelBinary& kernel : kernels) results.push_back({time_us(Text(kernel)), 0.01, 3, 1.9});
+    if (on_profile) on_profile(results);
     return results;
   }
   absl::StatusOr<Measurement> ProfileYardstick(const Workload&, absl::string_view, const ProfilePolicy&) override {
@@ -116,7 +121,10 @@ class FakeDevice : public Device {
 
   std::function<double(const std::string&)> time_us = [](const std::string&) { return 1.0; };
   std::function<void()> on_verify;
+  std::function<void(std::vector<Measurement>&)> on_profile;  // may change the results
+  std::function<DeviceConditions()> conditions;               // without it: nobody else is here
   absl::Status down;
+  std::string driver = "580.1";
   std::string crashes, wrong, denied, greedy;
   absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;

@@ -189,6 +189,12 @@ TEST_F(KernelServiceTest, AnIncumbentStaysWithinTheNoise) {
   EXPECT_EQ(kept.winner().candidate.ToString(), "near(x=2)");
   EXPECT_EQ(kept.winner().measurement.median_us, 4.0);  // its own time, not the challenger's
   times_["near(x=3)"] = 3.5;
+  // Twelve percent, but not beyond three deviations of the incumbent's own time, which are 0.6 here.
+  device_.on_profile = [](std::vector<Measurement>& results) {
+    for (Measurement& m : results) m.spread_us = m.median_us == 4.0 ? 0.2 : 0.01;
+  };
+  EXPECT_EQ(Acquire(service, true)->record.winner().candidate.ToString(), "near(x=2)");
+  device_.on_profile = nullptr;
   EXPECT_EQ(Acquire(service, true)->record.winner().candidate.ToString(), "near(x=3)");
 }
 
@@ -224,6 +230,16 @@ TEST_F(KernelServiceTest, FastAnswersWithOneVerifiedKernelAndTuningReplacesIt) {
   EXPECT_FALSE(tuned->cache_hit);
   EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=7)");
   EXPECT_GT(tuned->record.generation, fast->record.generation);
+}
+
+TEST_F(KernelServiceTest, FastPassesOverWhatLacksMemoryAndSaysSoIfAllDo) {
+  KernelService service = Service();
+  device_.greedy = "near(x=1)";
+  const auto fast = service.AcquireFast(op_, 16, h200_);
+  ASSERT_TRUE(fast.ok()) << fast.status();
+  EXPECT_EQ(fast->record.winner().candidate.ToString(), "near(x=2)");
+  device_.greedy = "all";
+  EXPECT_EQ(service.AcquireFast(op_, 32, h200_).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(KernelServiceTest, WhatWasDeniedOrLackedMemoryFallsAlone) {
@@ -380,6 +396,20 @@ TEST_F(KernelServiceTest, ProgressNamesThePhases) {
       op_, 16, h200_, {}, [&](const TuningProgress& p) { phases.insert(std::string(Name(p.phase))); }, nullptr);
   ASSERT_TRUE(tuned.ok());
   EXPECT_EQ(phases, (std::set<std::string>{"enumerate", "compile", "verify", "profile", "final"}));
+}
+
+TEST(SelectCandidates, PrefersWhatIsUnlikeTheSelected) {
+  const auto planned = [](int64_t tile, int64_t stages, double us) {
+    return PlannedCandidate{{"a", {{"tile", tile}, {"stages", stages}}}, us};
+  };
+  const std::vector<PlannedCandidate> plan = {planned(64, 4, 10.0), planned(64, 5, 10.1), planned(128, 6, 10.3),
+                                              planned(64, 6, 11.0), planned(32, 7, 12.0)};
+  std::vector<std::string> selected;
+  for (const PlannedCandidate& one : SelectCandidates(plan, {}, 4)) selected.push_back(one.candidate.ToString());
+  // The second shares its tile with the first: 10.1 counts as 10.5, behind 10.3. Then 11.0 as 12.3 (its tile twice, the
+  // stages of 128 once), behind 12.0.
+  EXPECT_EQ(selected, (std::vector<std::string>{"a(tile=64,stages=4)", "a(tile=128,stages=6)", "a(tile=64,stages=5)",
+                                                "a(tile=32,stages=7)"}));
 }
 
 TEST(SelectCandidates, KeepsPlacesForEverySchedule) {

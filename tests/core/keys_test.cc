@@ -4,6 +4,7 @@
 #include <set>
 
 #include "gtest/gtest.h"
+#include "tests/core/key_changes.h"
 
 namespace ladder {
 namespace {
@@ -24,72 +25,67 @@ TEST(CanonicalText, NoTwoFieldListsShareAnEncoding) {
 
 // Every field that matters changes the key.
 TEST(CacheKey, EveryFieldCounts) {
-  OperatorDescriptor base;
-  base.w = "uint4";
-  base.zeros = "original";
-  base.n = 4096;
-  base.k = 4096;
   const Target h200 = *Target::FromName("h200");
-  std::set<std::string> digests = {MakeCacheKey(*Normalize(base), 1, h200).digest};
-  const std::vector<std::function<void(OperatorDescriptor&)>> operator_changes = {
-      [](auto& d) { d.a = "bf16"; },
-      [](auto& d) { d.w = "int4", d.zeros = ""; },
-      [](auto& d) { d.w = "nf4", d.zeros = ""; },
-      [](auto& d) { d.scale = "bf16"; },
-      [](auto& d) { d.a = "int8", d.zeros = "none"; },
-      [](auto& d) { d.a = "fp8_e4m3", d.zeros = "none"; },
-      [](auto& d) { d.a = "fp8_e5m2", d.zeros = "none"; },
-      [](auto& d) { d.a = "int8", d.zeros = "none", d.a_scale = "tensor"; },
-      [](auto& d) { d.a = "int8", d.zeros = "none", d.a_scale = "row"; },
-      [](auto& d) { d.a = "int8", d.zeros = "none", d.a_scale = "row", d.out = "bf16"; },
-      [](auto& d) { d.zeros = "none"; },
-      [](auto& d) { d.zeros = "rescale"; },
-      [](auto& d) { d.zeros = "quantized"; },
-      [](auto& d) { d.out = "fp32"; },
-      [](auto& d) { d.group = 64; },
-      [](auto& d) { d.group = -1; },
-      [](auto& d) { d.bias = true; },
-      [](auto& d) { d.act = "silu"; },
-      [](auto& d) { d.act = "gelu"; },
-      [](auto& d) { d.act = "gelu_tanh"; },
-      [](auto& d) { d.act = "swiglu"; },
-      [](auto& d) { d.output_scale = true; },
-      [](auto& d) { d.residual = true; },
-      [](auto& d) { d.tensor_scale = true; },
-      [](auto& d) { d.scale = "fp32"; },
-      [](auto& d) { d.scale = "none", d.zeros = ""; },
-      [](auto& d) { d.w = "fp4_e2m1", d.zeros = ""; },
-      [](auto& d) {
-        d.element = ElementDefinition{.bits = 1, .table = {-1, 3}}, d.zeros = "";
-      },
-      [](auto& d) {
-        d.element = ElementDefinition{.bits = 1, .table = {-1, 2}}, d.zeros = "";
-      },
-      [](auto& d) { d.n = 4097; },
-      [](auto& d) { d.k = 8192; },
-  };
-  for (const auto& change : operator_changes) {
-    OperatorDescriptor d = base;
-    change(d);
+  const NormalizedOperator base = *Normalize(KeyedOperator());
+  std::set<std::string> digests = {MakeCacheKey(base, 1, h200).digest};
+  for (const OperatorChange& change : OperatorChanges()) {
+    OperatorDescriptor d = KeyedOperator();
+    change.change(d);
     const auto op = Normalize(d);
     ASSERT_TRUE(op.ok()) << op.status();
-    EXPECT_TRUE(digests.insert(MakeCacheKey(*op, 1, h200).digest).second) << op->ToString();
+    EXPECT_TRUE(digests.insert(MakeCacheKey(*op, 1, h200).digest).second) << change.field << ": " << op->ToString();
   }
-  EXPECT_TRUE(digests.insert(MakeCacheKey(*Normalize(base), 2, h200).digest).second);
-  const std::vector<std::function<void(Target&)>> target_changes = {
-      [](Target& t) { t.vendor = Vendor::kAmd; },
-      [](Target& t) { t.arch = "sm_90"; },
-      [](Target& t) { t.model = "NVIDIA H200 NVL"; },
-      [](Target& t) { t.limits.multiprocessors = 114; },
-      [](Target& t) { t.limits.shared_bytes_per_block--; },
-      [](Target& t) { t.limits.shared_bytes_per_multiprocessor--; },
-      [](Target& t) { t.limits.registers_per_multiprocessor--; },
-      [](Target& t) { t.limits.l2_bytes--; },
-  };
-  for (const auto& change : target_changes) {
+  EXPECT_TRUE(digests.insert(MakeCacheKey(base, 2, h200).digest).second);
+  for (const TargetChange& change : TargetChanges()) {
     Target t = h200;
-    change(t);
-    EXPECT_TRUE(digests.insert(MakeCacheKey(*Normalize(base), 1, t).digest).second) << t.ToString();
+    change.change(t);
+    EXPECT_TRUE(digests.insert(MakeCacheKey(base, 1, t).digest).second) << change.told;
+  }
+}
+
+// Ways to say the same, by the field that is said otherwise.
+TEST(CacheKey, EquivalentFormsShareAKey) {
+  using Say = std::function<void(OperatorDescriptor&)>;
+  const Say nothing = [](auto&) {};
+  struct Pair {
+    const char* field;
+    Say one, other;
+  };
+  const Pair pairs[] = {
+      {"scale", nothing, [](auto& d) { d.scale = "fp16"; }},
+      {"scale", [](auto& d) { d.a = "bf16"; }, [](auto& d) { d.a = d.scale = "bf16"; }},
+      {"zeros", nothing, [](auto& d) { d.zeros = "none"; }},
+      {"out", nothing, [](auto& d) { d.out = "fp16"; }},
+      {"out", [](auto& d) { d.a = "int8"; }, [](auto& d) { d.a = "int8", d.out = "fp16"; }},
+      {"group", nothing, [](auto& d) { d.group = 128; }},
+      {"group", [](auto& d) { d.group = -1; }, [](auto& d) { d.group = 4096; }},
+      {"a_scale", nothing, [](auto& d) { d.a_scale = "none"; }},
+      {"act", nothing, [](auto& d) { d.act = "none"; }},
+      {"w", [](auto& d) { d.w = "mxfp4"; }, [](auto& d) { d.w = "fp4_e2m1", d.scale = "e8m0", d.group = 32; }},
+      {"tensor_scale", [](auto& d) { d.w = "nvfp4"; },
+       [](auto& d) { d.w = "fp4_e2m1", d.scale = "fp8_e4m3", d.group = 16, d.tensor_scale = true; }},
+      {"element", [](auto& d) { d.w = "nf4"; },
+       [](auto& d) {
+         d.w = "a name of mine";
+         d.element = ElementDefinition{.bits = 4, .table = ParseElementType("nf4")->Values()};
+       }},
+      {"m", nothing,
+       [](auto& d) {
+         d.m = {{1, 1}, {1, 4096}};
+       }},
+  };
+  const Target h200 = *Target::FromName("h200");
+  for (const Pair& pair : pairs) {
+    OperatorDescriptor one = KeyedOperator();
+    one.w = "int4";
+    one.zeros = "";
+    OperatorDescriptor other = one;
+    pair.one(one);
+    pair.other(other);
+    ASSERT_TRUE(Normalize(one).ok()) << pair.field << ": " << Normalize(one).status();
+    ASSERT_TRUE(Normalize(other).ok()) << pair.field << ": " << Normalize(other).status();
+    EXPECT_EQ(MakeCacheKey(*Normalize(one), 1, h200), MakeCacheKey(*Normalize(other), 1, h200))
+        << pair.field << ": " << Normalize(one)->ToString() << ", " << Normalize(other)->ToString();
   }
 }
 

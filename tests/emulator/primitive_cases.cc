@@ -187,6 +187,10 @@ std::vector<PrimitiveCase> PrimitiveCases() {
       for (uint32_t code = 0; code < 16; ++code) c.x[code] = 0x11111111u * code;
     }
   }
+  PrimitiveCase conversion = Make("e4m3_to_half2", "conversion_kernel(p)", 128, 1, 128);
+  for (uint32_t i = 0; i < 128; ++i) conversion.x[i] = 2 * i | (2 * i + 1) << 8;
+  conversion.capability = 90;  // sm_89, as above
+  cases.push_back(conversion);
   // The hardware's promise, 2^-22 for each, and a rounding of the other side.
   PrimitiveCase approximations = Make("approximations", "approximations_kernel(p)", 128, 1, 384);
   for (uint32_t i = 0; i < 128; ++i) approximations.x[i] = std::bit_cast<uint32_t>(Approximated(i));
@@ -237,11 +241,11 @@ std::vector<PrimitiveCase> PrimitiveCases() {
 CompileRequest PrimitiveRequest(const PrimitiveCase& primitive, const std::string& arch) {
   CompileRequest request;
   request.arch = arch;
-  request.source.text =
-      absl::StrCat("#include \"tests/emulator/", primitive.wgmma ? "wgmma" : "primitive", "_kernels.cuh\"\n",
-                   "namespace ladder {\nLADDER_KERNEL void LADDER_LAUNCH_BOUNDS(128, 1) ladder_kernel(",
-                   primitive.tensor_map ? "LADDER_GRID_CONSTANT const MatmulTmaArguments p" : "const MatmulArguments p",
-                   ") { ", primitive.call, "; }\n}\n");
+  request.source.text = absl::StrCat(
+      "#include \"tests/emulator/", primitive.wgmma ? "wgmma" : "primitive", "_kernels.cuh\"\n", "namespace ladder {\n",
+      primitive.declarations, "LADDER_KERNEL void LADDER_LAUNCH_BOUNDS(128, 1) ladder_kernel(",
+      primitive.tensor_map ? "LADDER_GRID_CONSTANT const MatmulTmaArguments p" : "const MatmulArguments p", ") { ",
+      primitive.call, "; }\n}\n");
   for (const char* path : {"tests/emulator/primitive_kernels.cuh", "tests/emulator/wgmma_kernels.cuh"}) {
     request.source.extra_headers[path] = ReadSource(path);
   }

@@ -31,8 +31,17 @@ LADDER_DEVICE void arithmetic_kernel(const MatmulArguments& p) {
   put(p, 8 * t + 3, float_bits(to_float(T{}, a & 0xffff)));
   put(p, 8 * t + 4, from_float(T{}, f));
   put(p, 8 * t + 5, from_float2(T{}, f, -f));
-  put(p, 8 * t + 6, and_or<0x0f0f1234u, 0x64006400u>(a));
+  put(p, 8 * t + 6, and_or<0x0f0f1234u, 0x64006400u>(a) + 3 * and_or(a, b, c) + 5 * and_xor(a, b, c));
   put(p, 8 * t + 7, byte_permute(a, b, c));
+}
+
+// Pairs of e4m3 codes in, of fp16 out; NaNs as one of them.
+LADDER_DEVICE void conversion_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  u32 pair = e4m3_to_half2(load_global_u32(words(p.x) + t));
+  if ((pair & 0x7fffu) > 0x7c00u) pair = (pair & 0xffff0000u) | 0x7e00u;
+  if ((pair >> 16 & 0x7fffu) > 0x7c00u) pair = (pair & 0xffffu) | 0x7e000000u;
+  put(p, t, pair);
 }
 
 // A float in, its approximations out.
@@ -60,18 +69,38 @@ LADDER_DEVICE void decode_table_kernel(const MatmulArguments& p) {
 }
 
 // For each block of the grid a packed block of 64 x 64 in, the four A fragments of each lane out: 16 words a thread, a
-// warp for each row tile. Zero points of `z`, as quantized ones come, unless kConstant.
+// warp for each row tile. The block's zero points are its word of w, as quantized ones come, unless kConstant. From
+// global memory, or, as kernels with a ring have it, from shared memory.
 template <class T, class Weight, bool kConstant>
-LADDER_DEVICE void decode_block_kernel(const MatmulArguments& p, u32 z) {
-  u32 block[Weight::kBits];
-  const LaneWords<Weight::kBits> lane_words(static_cast<const u8*>(p.x) + block_id() * 512 * Weight::kBits,
+LADDER_DEVICE void decode_block_kernel(const MatmulArguments& p) {
+  constexpr u32 kBytes = 512 * Weight::kBits;
+  const u32 shared = (dynamic_shared() + 127) & ~127u;
+  const u32 table = shared + kBytes, lane_table = table + 4 * lane_id();
+  if constexpr (Weight::kLookup) build_shared_table<Weight>(table, thread_id(), 128);
+  for (u32 i = thread_id(); i < kBytes / 4; i += 128) {
+    store_shared_u32(shared + 4 * i, load_global_u32(words(p.x) + block_id() * (kBytes / 4) + i));
+  }
+  block_sync();
+  u32 block[Weight::kBits], again[Weight::kBits];
+  load_lane_words_shared(shared, thread_id(), again);
+  const LaneWords<Weight::kBits> lane_words(static_cast<const u8*>(p.x) + block_id() * kBytes,
                                             static_cast<int>(thread_id() / 32), static_cast<int>(lane_id()));
   lane_words.load(0, 0, block);
+  u32 differ = 0;
+#pragma unroll
+  for (int i = 0; i < Weight::kBits; i++) differ |= block[i] ^ again[i];
+  u32 z = load_constant_u32(words(p.w) + block_id());
+  if constexpr (kConstant && !Weight::kTable) z = Weight::kOffset;
   const u32 offset[2] = {decode_offset<T, Weight>(z), decode_offset<T, Weight>(z)};
 #pragma unroll
   for (int step = 0; step < 4; step++) {
     u32 a[4];
-    decode_step<T, Weight, kConstant>(block, step, offset, a);
+    if constexpr (Weight::kLookup) {
+      decode_shared_table<Weight>(block, step, lane_table, a);
+    } else {
+      decode_step<T, Weight, kConstant>(block, step, offset, a);
+    }
+    if (differ != 0) a[0] = ~a[0];  // an error that is sure to be seen
 #pragma unroll
     for (int i = 0; i < 4; i++) put(p, 2048 * block_id() + 16 * thread_id() + 4 * step + i, a[i]);
   }
@@ -106,7 +135,7 @@ template <class Table>
 LADDER_DEVICE void decode_pair_kernel(const MatmulArguments& p) {
   const u32 t = thread_id();
   const u32 table = (dynamic_shared() + 127) & ~127u;
-  build_pair_table<Table>(table, t, 128);
+  build_shared_table<Table>(table, t, 128);
   block_sync();
   u32 a[4];
   decode_pair_table(load_global_u32(words(p.x) + t), table + 4 * (t % 32), a);
@@ -152,7 +181,7 @@ LADDER_DEVICE void memory_kernel(const MatmulArguments& p) {
   store_shared_f32(shared + 16 * t + 4, bits_float(out.y));
   warp_sync();
   out.x = load_shared_u16(shared + 16 * t);
-  out.y = load_shared_u32(shared + 16 * t + 4) + load_shared_v4(shared + 16 * t).y;
+  out.y = load_shared_v2(shared + 16 * t).y + load_shared_v4(shared + 16 * t).y;
   store_global_v4(static_cast<u32*>(p.y) + 4 * t, out);
 }
 

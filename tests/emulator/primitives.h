@@ -104,6 +104,7 @@ LADDER_DEVICE u32 atomic_increment(void* counter) { return emulator::runtime->at
 
 // --- shared memory
 LADDER_DEVICE Vec4 load_shared_v4(u32 a) { return emulator::LoadShared<Vec4>(a); }
+LADDER_DEVICE Vec2 load_shared_v2(u32 a) { return emulator::LoadShared<Vec2>(a); }
 LADDER_DEVICE u32 load_shared_u32(u32 a) { return emulator::LoadShared<u32>(a); }
 LADDER_DEVICE u32 load_shared_u16(u32 a) { return emulator::LoadShared<u16>(a); }
 LADDER_DEVICE u32 load_shared_u8(u32 a) { return emulator::LoadShared<u8>(a); }
@@ -186,6 +187,8 @@ LADDER_DEVICE void launch_dependents() {}
 LADDER_DEVICE void wait_for_previous() { emulator::runtime->wait_for_previous(); }
 
 // --- bits and 16-bit arithmetic
+LADDER_DEVICE u32 and_or(u32 a, u32 mask, u32 bits) { return (a & mask) | bits; }
+LADDER_DEVICE u32 and_xor(u32 a, u32 mask, u32 bits) { return (a & mask) ^ bits; }
 template <u32 kMask, u32 kBits>
 LADDER_DEVICE u32 and_or(u32 a) {
   return (a & kMask) | kBits;
@@ -200,6 +203,8 @@ inline u32 byte_permute(u32 a, u32 b, u32 selector) {
   }
   return result;
 }
+LADDER_DEVICE u32 float_bits(float f) { return __builtin_bit_cast(u32, f); }
+LADDER_DEVICE float bits_float(u32 u) { return __builtin_bit_cast(float, u); }
 template <class Compute>
 LADDER_DEVICE u32 sub2(Compute, u32 a, u32 b) {
   return emulator::runtime->sub2(emulator::TypeOf(Compute{}), a, b);
@@ -224,10 +229,19 @@ template <class Compute>
 LADDER_DEVICE u32 from_float2(Compute, float low, float high) {
   return from_float(Compute{}, low) | from_float(Compute{}, high) << 16;
 }
+LADDER_DEVICE u32 e4m3_to_half2(u32 pair) {
+  u32 half = 0;
+  for (int i = 0; i < 2; i++) {
+    const u32 code = pair >> (8 * i) & 0xff, exponent = code >> 3 & 15, mantissa = code & 7;
+    // 2^(exponent - 10) by its bits in fp32.
+    const float power = bits_float((exponent == 0 ? 127 - 9 : exponent + 127 - 10) << 23);
+    const u32 magnitude = from_float(F16{}, power * static_cast<float>(exponent == 0 ? mantissa : 8 + mantissa));
+    half |= ((code & 0x7f) == 0x7f ? 0x7fffu : magnitude | (code & 0x80) << 8) << (16 * i);
+  }
+  return half;
+}
 LADDER_DEVICE float exp2_approx(float x) { return emulator::runtime->exp2(x); }
 LADDER_DEVICE float reciprocal_approx(float x) { return emulator::runtime->reciprocal(x); }
 LADDER_DEVICE float error_function(float x) { return emulator::runtime->erf(x); }
-LADDER_DEVICE u32 float_bits(float f) { return __builtin_bit_cast(u32, f); }
-LADDER_DEVICE float bits_float(u32 u) { return __builtin_bit_cast(float, u); }
 
 }  // namespace ladder

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/types/data_type.h"
+#include "core/types/float_format.h"
 #include "tests/emulator/run_primitive.h"
 
 namespace ladder::emulator {
@@ -128,6 +129,17 @@ Words ExpectedTable(const PrimitiveCase& c) {
   return y;
 }
 
+Words ExpectedConversion(const PrimitiveCase& c) {
+  Words y;
+  for (const uint32_t pair : c.x) {
+    const auto half = [&](uint32_t code) {
+      return std::isnan(E4M3ToFloat(static_cast<uint8_t>(code))) ? 0x7e00u : FloatToHalf(E4M3ToFloat(code));
+    };
+    y.push_back(half(pair & 0xff) | half(pair >> 8) << 16);
+  }
+  return y;
+}
+
 Words ExpectedShuffle(const PrimitiveCase& c) {
   Words y(256);
   for (int t = 0; t < 128; ++t) {
@@ -243,7 +255,7 @@ Words ExpectedArithmetic(const PrimitiveCase& c, bool bf16) {
     y[8 * t + 3] = std::bit_cast<uint32_t>(Value(bf16, a & 0xffff));
     y[8 * t + 4] = RoundExactly(bf16, f);
     y[8 * t + 5] = RoundExactly(bf16, f) | static_cast<uint32_t>(RoundExactly(bf16, -static_cast<__float128>(f))) << 16;
-    y[8 * t + 6] = (a & 0x0f0f1234u) | 0x64006400u;
+    y[8 * t + 6] = ((a & 0x0f0f1234u) | 0x64006400u) + 3 * ((a & b) | d) + 5 * ((a & b) ^ d);
     const uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;
     for (int i = 0; i < 4; ++i) {
       const uint32_t selector = d >> (4 * i) & 15;
@@ -275,6 +287,7 @@ Words Expected(const PrimitiveCase& c) {
   if (c.name.starts_with("decode_integer")) return ExpectedDecode(c, bf16, c.name.back() == '8' ? 8 : 0);
   if (c.name.starts_with("decode_table")) return ExpectedTable(c);
   if (c.name == "approximations") return ExpectedApproximations(c);
+  if (c.name == "e4m3_to_half2") return ExpectedConversion(c);
   if (c.name == "shuffle") return ExpectedShuffle(c);
   if (c.name == "elect") return {4};
   if (c.name == "memory") return ExpectedMemory(c);

@@ -80,7 +80,8 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   if (eight && draw.small_w) {
     FillWhole(CodeType(weight.element), kSmallOperand, random, problem.codes);
   } else if (weight.element.quantized()) {
-    for (uint8_t& byte : problem.codes) byte = static_cast<uint8_t>(random.Bits());
+    const uint8_t mask = DrawsBelowTwo(weight.element) ? 0xbf : 0xff;
+    for (uint8_t& byte : problem.codes) byte = static_cast<uint8_t>(random.Bits() & mask);
   } else {
     FillUniform(weight.element.plain, -0.1, 0.1, random, problem.codes);
   }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,8 +25,8 @@ inline DeviceBuffer ToBuffer(const std::vector<uint32_t>& words) {
 
 // The words of y, 0xffffffff where nothing was written.
 inline absl::StatusOr<std::vector<uint32_t>> RunPrimitive(Compiler& compiler, const PrimitiveCase& primitive,
-                                                          uint64_t seed) {
-  const CompileRequest request = PrimitiveRequest(primitive, "sm_90a");
+                                                          uint64_t seed, const std::string& arch = "sm_90a") {
+  const CompileRequest request = PrimitiveRequest(primitive, arch);
   absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
   if (!compiled.ok()) return compiled.status();
   absl::StatusOr<std::unique_ptr<KernelImage>> image = KernelImage::Load(compiled->binary);

@@ -25,22 +25,24 @@ thread_local Wave* wave;
 
 Block* Now() { return wave->blocks[wave->scheduler.current() / wave->threads].get(); }
 
-const char* AccessName(unsigned bytes, const char* v4, const char* u32, const char* u16, const char* u8) {
-  return bytes == 16 ? v4 : bytes == 4 ? u32 : bytes == 2 ? u16 : u8;
+const char* AccessName(unsigned bytes, const char* v4, const char* v2, const char* u32, const char* u16,
+                       const char* u8) {
+  return bytes == 16 ? v4 : bytes == 8 ? v2 : bytes == 4 ? u32 : bytes == 2 ? u16 : u8;
 }
 
 void LoadGlobal(const void* address, unsigned bytes, void* out) {
   Now()->scheduler().MaybeYield();
-  Now()->global().Check(address, bytes, bytes, false,
-                        AccessName(bytes, "load_global_v4", "load_global_u32", "load_global_u16", "load_global_u8"));
+  Now()->global().Check(
+      address, bytes, bytes, false,
+      AccessName(bytes, "load_global_v4", "load_stream_v2", "load_global_u32", "load_global_u16", "load_global_u8"));
   std::memcpy(out, address, bytes);
 }
 
 void StoreGlobal(void* address, unsigned bytes, const void* in) {
   Now()->scheduler().MaybeYield();
-  Now()->global().Check(
-      address, bytes, bytes, true,
-      AccessName(bytes, "store_global_v4", "store_global_u32", "store_global_u16", "store_global_u8"));
+  Now()->global().Check(address, bytes, bytes, true,
+                        AccessName(bytes, "store_global_v4", "store_global_v2", "store_global_u32", "store_global_u16",
+                                   "store_global_u8"));
   std::memcpy(address, in, bytes);
 }
 
@@ -56,15 +58,16 @@ unsigned AtomicIncrement(void* counter) {
 
 void LoadShared(unsigned address, unsigned bytes, void* out) {
   Now()->scheduler().MaybeYield();
-  Now()->shared().Load(address, bytes, out,
-                       AccessName(bytes, "load_shared_v4", "load_shared_u32", "load_shared_u16", "load_shared_u8"));
+  Now()->shared().Load(
+      address, bytes, out,
+      AccessName(bytes, "load_shared_v4", "load_shared_v2", "load_shared_u32", "load_shared_u16", "load_shared_u8"));
 }
 
 void StoreShared(unsigned address, unsigned bytes, const void* in) {
   Now()->scheduler().MaybeYield();
-  Now()->shared().Store(
-      address, bytes, in,
-      AccessName(bytes, "store_shared_v4", "store_shared_u32", "store_shared_u16", "store_shared_u8"));
+  Now()->shared().Store(address, bytes, in,
+                        AccessName(bytes, "store_shared_v4", "store_shared_v2", "store_shared_u32", "store_shared_u16",
+                                   "store_shared_u8"));
 }
 
 constexpr RuntimeTable kTable = {

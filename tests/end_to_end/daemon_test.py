@@ -69,7 +69,7 @@ class Daemon(Home):
         _, address = self.start_daemon()
         self.assert_refused(self.tune("--w", "int9", "--server", address), 2, "--w", "int9")
         # A type that makes sense and that no schedule serves yet: what does is named.
-        self.assert_refused(self.tune("--w", "fp6_e3m2", "--server", address), 2, "fp6_e3m2", "nearest: w=")
+        self.assert_refused(self.tune("--w", "nf4", "--a", "int8", "--server", address), 2, "nf4", "nearest: a=fp16")
         self.assert_refused(self.tune("--m", "0", "--server", address), 2, "--m")
 
 

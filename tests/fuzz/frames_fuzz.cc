@@ -35,6 +35,7 @@ void ReadReply(const std::string& bytes) {
   const absl::Status outcome = OutcomeStatus(reply.outcome());
   FUZZ_CHECK(outcome.message().size() < 1 << 20);
   FromFrame(reply.verification()).IgnoreError();
+  FromFrame(reply.conditions()).IgnoreError();
 }
 
 void ReadJob(const std::string& bytes) {
@@ -73,6 +74,8 @@ std::vector<std::string> FuzzSeeds() {
   verification.passed = true;
   verification.worst_ratio = 0.5;
   ToFrame(verification, *reply.mutable_verification());
+  ToFrame(DeviceConditions{.other_processes = 1, .other_memory_bytes = 5, .busy_percent = 97},
+          *reply.mutable_conditions());
   const std::string text = reply.SerializeAsString();
   const std::string length = {static_cast<char>(text.size()), 0, 0, 0};
   return {absl::StrCat("s", length + text + length + text), absl::StrCat("j", verify.SerializeAsString()),

@@ -12,6 +12,7 @@
 #include "core/backend/cuda/nvrtc.h"
 #include "schedules/catalog.h"
 #include "schedules/support/support.h"
+#include "tests/gpu/faulty_kernel.h"
 
 namespace ladder {
 namespace {
@@ -51,6 +52,14 @@ TEST_F(CudaCompilerTest, ReportsRegisters) {
   EXPECT_EQ(kernel->spill_bytes, 0);
   EXPECT_GT(kernel->compile_ms, 0);
   EXPECT_EQ(kernel->binary.substr(1, 3), "ELF");
+}
+
+// What ladder_gpu_faults_test and ladder_gpu_busy_test run where there is a GPU.
+TEST_F(CudaCompilerTest, TheFaultyKernelsOfTheGpuTestsCompile) {
+  for (const char* fault : {"illegal", "misaligned", "loop"}) {
+    const absl::StatusOr<CompiledKernel> kernel = CompileText("sm_90a", FaultyKernel(fault));
+    ASSERT_TRUE(kernel.ok()) << fault << kernel.status();
+  }
 }
 
 TEST_F(CudaCompilerTest, WritesPtxForAVirtualArchitecture) {

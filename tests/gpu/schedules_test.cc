@@ -93,6 +93,13 @@ TEST_P(EverySchedule, IsWithinTheBoundAtEveryM) {
   RecordProperty("verified", verified);
 }
 
+// 128 values that no float has, of which bf16 rounds some.
+ElementDefinition Table7() {
+  ElementDefinition table = {.bits = 7, .table = {}, .layout = {}};
+  for (int code = 0; code < 128; code++) table.table.push_back(static_cast<float>(code * 37 % 128) / 51.0f - 1.2f);
+  return table;
+}
+
 std::vector<OperatorDescriptor> Cases() {
   return {{.w = "int4", .group = 128, .n = 1024, .k = 2048},
           {.a = "bf16", .w = "int4", .group = 64, .n = 576, .k = 1024},
@@ -107,6 +114,19 @@ std::vector<OperatorDescriptor> Cases() {
           {.a = "bf16", .w = "uint4", .zeros = "quantized", .group = 16, .n = 130, .k = 272},
           {.w = "uint4", .scale = "bf16", .zeros = "rescale", .group = -1, .n = 64, .k = 64},
           {.w = "uint4", .n = 128, .k = 320},
+          {.w = "int1", .group = 128, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "int2", .group = -1, .bias = true, .n = 200, .k = 328},
+          {.w = "uint3", .zeros = "quantized", .group = 32, .n = 320, .k = 512},
+          {.a = "bf16", .w = "uint5", .zeros = "rescale", .group = 64, .n = 264, .k = 640},
+          {.w = "uint6", .zeros = "quantized", .group = 128, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "uint8", .zeros = "quantized", .group = 64, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "int8", .group = 128, .act = "swiglu", .n = 528, .k = 1024},
+          {.w = "fp8_e4m3", .group = 128, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "fp8_e4m3", .group = 16, .n = 200, .k = 352},
+          {.w = "fp8_e5m2", .out = "fp32", .group = -1, .n = 264, .k = 640},
+          {.a = "bf16", .w = "mxfp6_e2m3", .n = 320, .k = 512},
+          {.w = "fp6_e3m2", .group = 64, .n = 512, .k = 1024},
+          {.a = "bf16", .w = "table7", .element = Table7(), .group = 64, .n = 320, .k = 1024},
           {.w = "int4", .n = 65, .k = 77},  // rows of x that no 16-byte load can read
           {.w = "fp16", .n = 1024, .k = 1024},
           {.a = "bf16", .w = "bf16", .out = "fp32", .bias = true, .n = 200, .k = 328},

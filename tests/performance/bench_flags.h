@@ -34,8 +34,9 @@ struct BenchFlags {
   int repeats = 7;
   double replay_ms = 2;
   std::string json, commit;
-  std::string traces;  // file for the times of every candidate (policy_trace.h)
-  bool mix = false;    // one weight element a problem, by turns
+  std::string traces;        // file for the times of every candidate (policy_trace.h)
+  int repeat_selection = 0;  // tune each operator so often instead
+  bool mix = false;          // one weight element a problem, by turns
   // Set by the program when it starts itself again after a lost GPU.
   size_t first = 0;
   std::string rows;

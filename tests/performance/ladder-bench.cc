@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "core/backend/cuda/cuda_device.h"
 #include "core/backend/cuda/nvrtc.h"
+#include "core/tuning/quiet.h"
 #include "schedules/catalog.h"
 #include "schedules/support/support.h"
 #include "tests/performance/bench_compile.h"
@@ -26,6 +27,7 @@
 #include "tests/performance/bench_measure.h"
 #include "tests/performance/bench_report.h"
 #include "tests/performance/policy_trace.h"
+#include "tests/performance/selection_repeat.h"
 #include "tests/performance/watchdog.h"
 
 namespace ladder {
@@ -144,6 +146,30 @@ absl::Status WriteTraces(const BenchFlags& flags, const BenchRun& run, const Tar
   return absl::OkStatus();
 }
 
+// The figure of repeated tuning: how often the choice is within 3% of the best known.
+int RepeatSelections(const BenchFlags& flags, const ScheduleCatalog& catalog, Compiler& compiler, Device& device,
+                     const std::vector<BenchProblem>& problems) {
+  constexpr double kAgree = 1.03;
+  int agreeing = 0, all = 0;
+  for (const BenchProblem& problem : problems) {
+    const absl::StatusOr<RepeatedSelection> repeated =
+        RepeatSelection(catalog, compiler, device, problem, flags.repeat_selection);
+    if (!repeated.ok()) return Fail(repeated.status());
+    const std::vector<double>& ratios = repeated->ratios;
+    agreeing += Within(ratios, kAgree);
+    all += static_cast<int>(ratios.size());
+    absl::PrintF(
+        "%s m=%d: best %.2f us; %d of %d within 3%%, worst %.3f; %d kernels chosen; times told spread %.1f%%; "
+        "%.2f s a tune\n",
+        problem.op.ToString(), problem.m, repeated->best_us, Within(ratios, kAgree), ratios.size(),
+        *std::ranges::max_element(ratios), repeated->chosen.size(), 100 * repeated->time_spread,
+        repeated->tune_seconds / static_cast<double>(ratios.size()));
+    std::fflush(stdout);
+  }
+  absl::PrintF("%d of %d choices (%.1f%%) within 3%% of the best known\n", agreeing, all, 100.0 * agreeing / all);
+  return 0;
+}
+
 int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, const std::vector<BenchProblem>& problems) {
   const BenchFlags& flags = self.flags;
   // Leaked on purpose: its thread may outlive this function.
@@ -169,8 +195,14 @@ int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, cons
   run.rate_tflops = target->limits.dense_fp16_tflops;
   absl::PrintF("%s, driver %s, %s: reads %.0f GB/s, launch %.2f us, fp16 %.0f TFLOP/s\n", run.gpu, run.driver,
                run.compiler, run.read_gb_per_s, run.launch_us, run.rate_tflops);
+  if (const absl::StatusOr<DeviceConditions> conditions = (*device)->GetConditions(); conditions.ok()) {
+    const std::string disturbance = Disturbance(*conditions);
+    if (IsShared(*conditions)) absl::PrintF("other processes use this GPU: what follows is not for a record\n");
+    if (!disturbance.empty()) absl::PrintF("%s: what follows is not for a record\n", disturbance);
+  }
   std::fflush(stdout);
 
+  if (flags.repeat_selection > 0) return RepeatSelections(flags, catalog, compiler, **device, problems);
   BenchOptions options;
   options.policy.repeats = flags.repeats;
   options.policy.replay_ms = flags.replay_ms;

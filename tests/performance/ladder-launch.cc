@@ -84,14 +84,8 @@ struct Setup {
     const std::string binary = has_gpu ? EmptyKernel(driver) : "kernel";
     for (const int64_t m : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048}) {
       tune::v1::LookupResult& result = service.AddRecord(m, binary);
-      tune::v1::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();
-      launch.set_blocks_per_m_tile(1);
-      if (!with_map) continue;
-      tune::v1::TensorMapSpec& map = *launch.add_tensor_maps();
-      map.set_operand(tune::v1::TENSOR_OPERAND_X);
-      map.set_box_columns(64);
-      map.set_box_rows(64);
-      map.set_swizzle_bytes(128);
+      result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_blocks_per_m_tile(1);
+      if (with_map) FakeService::AddTensorMap(result, tune::v1::TENSOR_OPERAND_X, 64);
     }
     ClientOptions options;
     options.driver = &driver;

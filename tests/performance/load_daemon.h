@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace grpc {
 class Channel;
@@ -35,6 +36,8 @@ class LoadDaemon {
 
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   int64_t resident_bytes() const;
+  // Spent by the daemon and by this process since they started, in user and system mode; not by workers that live.
+  absl::Duration cpu_of_both() const;
 
  private:
   LoadDaemon(pid_t pid, std::shared_ptr<grpc::Channel> channel) : pid_(pid), channel_(std::move(channel)) {}

@@ -8,6 +8,7 @@
 #include "schedules/matmul/decode.h"
 #include "schedules/matmul/pipelined.h"
 #include "schedules/matmul/pipelined_bytes.h"
+#include "schedules/matmul/wgmma.h"
 #include "schedules/matmul/wgmma_bytes.h"
 
 namespace ladder {
@@ -102,8 +103,6 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
   };
   std::vector<Case> cases = {
       {{.a = "int8", .w = "int8"}, "a: int8 activations with int8 weights", "nearest: fp16, bf16"},
-      {{.w = "fp8_e4m3"}, "w: fp8_e4m3 has 8 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
-      {{.w = "mxfp6_e2m3"}, "w: fp6_e2m3 has 6 bits", "nearest: fp4_e2m1, nf4, a table of 16"},
       {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},
       {{.a = "bf16", .w = "uint4", .scale = "fp16", .zeros = "original"}, "zeros: original zeros of type fp16", "bf16"},
@@ -188,6 +187,28 @@ TEST(Candidates, BytesFitTheirMachine) {
           ExpectGoodCandidates(*MakePipelinedBytesSchedule(), op, m, target);
           ExpectGoodCandidates(*MakeWgmmaBytesSchedule(), op, m, target);
         }
+      }
+    }
+  }
+}
+
+// Of any width, and where values are looked up.
+TEST(Candidates, ServeEveryWidth) {
+  const Target target = *Target::FromName("h200");
+  ElementDefinition table = {.bits = 8, .table = {}, .layout = {}};
+  for (int i = 0; i < 256; i++) table.table.push_back(static_cast<float>(i % 100) - 40.5f);
+  const NormalizedOperator looked_up = *Normalize({.element = table, .n = 4096, .k = 4096});
+  const std::vector<std::pair<NormalizedOperator, std::set<int64_t>>> cases = {
+      {Op("int1", 4096, 4096), {0}},     {Op("uint3", 4096, 4096), {0}},
+      {Op("int8", 4096, 4096), {0}},     {Op("fp8_e4m3", 4096, 4096), {0}},
+      {Op("fp8_e5m2", 4096, 4096), {0}}, {Op("fp6_e2m3", 4096, 4096), {0}},
+      {Op("nf4", 4096, 4096), {0, 1}},   {looked_up, {1}}};
+  for (const auto& [op, pair_tables] : cases) {
+    for (const auto& [schedule, m] :
+         {std::pair{&MakeDecodeSchedule, 1}, {&MakePipelinedSchedule, 64}, {&MakeWgmmaSchedule, 64}}) {
+      ExpectGoodCandidates(*schedule(), op, m, target);
+      for (const Candidate& c : schedule()->Enumerate(op, m, target)) {
+        EXPECT_TRUE(pair_tables.contains(c["pair_table"])) << op.ToString() << ": " << c.ToString();
       }
     }
   }

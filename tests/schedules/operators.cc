@@ -15,7 +15,8 @@ namespace {
 // round.
 ElementDefinition UsersTable(int bits) {
   std::vector<float> table = {0.3f, -4, 2.5f, 7, -0.1f, 0, 1, -1, 0.3f, 12, -6.5f, 0.01f, 5, 3.14159f, -2, 0.75f};
-  table.resize(1 << bits);
+  while (table.size() < size_t{1} << bits) table.push_back(static_cast<float>(table.size() * 37 % 101) * 0.17f - 8.5f);
+  table.resize(size_t{1} << bits);
   return {.bits = bits, .table = table, .layout = {}};
 }
 

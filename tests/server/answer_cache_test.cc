@@ -47,6 +47,22 @@ TEST(AnswerCacheTest, AnAnswerHoldsOnItsOwnBasisOnly) {
   EXPECT_EQ(cache.Find("request", basis), nullptr);
 }
 
+TEST(AnswerCacheTest, WhoIsSlowDoesNotTakeAwayWhatIsNewer) {
+  AnswerCache cache(1 << 20);
+  cache.Insert("request", {8, 3}, Answer("new"));
+  for (const AnswerBasis& old : {AnswerBasis{7, 3}, AnswerBasis{8, 2}}) {
+    cache.Insert("request", old, Answer("old"));
+    EXPECT_EQ(cache.Find("request", old), nullptr);
+    EXPECT_EQ(BytesOf(cache.Find("request", {8, 3})), "new");
+  }
+  // Nor where it has become one of the old half, when a look-up on the former basis comes along.
+  for (int i = 0; i < 500; ++i) cache.Insert(absl::StrCat("request ", i), {8, 3}, Answer(std::string(1000, 'x')));
+  EXPECT_EQ(cache.Find("request", {7, 3}), nullptr);
+  cache.Insert("request", {7, 3}, Answer("old"));
+  EXPECT_EQ(cache.Find("request", {7, 3}), nullptr);
+  EXPECT_EQ(BytesOf(cache.Find("request", {8, 3})), "new");
+}
+
 // Each answer weighs over 1,000 bytes, so of 4,000 a cache of 1 MB must forget three quarters at least.
 TEST(AnswerCacheTest, KeepsItsBoundAndTheNewest) {
   constexpr size_t kCapacity = size_t{1} << 20;

@@ -137,13 +137,14 @@ TEST_F(ServicesTest, AnExportIsImportedAgain) {
   grpc::ClientContext evict_context;
   ASSERT_TRUE(admin_->Evict(&evict_context, all, &evicted).ok());
 
-  const auto import = [&](bool damage) {
+  const auto import = [&](bool damage, bool dry_run = false) {
     grpc::ClientContext context;
     pb::ImportResponse response;
     auto writer = admin_->Import(&context, &response);
     for (const pb::ExportChunk& chunk : chunks) {
       pb::ImportChunk out;
       out.set_data(chunk.data());
+      out.set_dry_run(dry_run);
       if (damage) out.mutable_data()->at(out.data().size() / 2) ^= 1;
       writer->Write(out);
     }
@@ -152,6 +153,11 @@ TEST_F(ServicesTest, AnExportIsImportedAgain) {
     return std::make_pair(status, response);
   };
   EXPECT_FALSE(import(true).first.ok());
+  EXPECT_EQ(import(false, /*dry_run=*/true).second.records(), 1);
+  grpc::ClientContext stats_context;
+  pb::StatsResponse stats;
+  ASSERT_TRUE(admin_->Stats(&stats_context, {}, &stats).ok());
+  EXPECT_EQ(stats.records(), 0);
   const auto [status, response] = import(false);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.records(), 1);

@@ -64,6 +64,9 @@ TEST(Config, NamesTheKeyAndWhatItExpects) {
   EXPECT_THAT(ErrorOf(R"({"cache": {"limit_bytes": "-1"}})"), HasSubstr("cache.limit_bytes: expected bytes"));
   EXPECT_THAT(ErrorOf(R"({"drain_grace": 5})"), HasSubstr("drain_grace: expected a duration"));
   EXPECT_THAT(ErrorOf(R"({"gpu": {"list": [-1]}})"), HasSubstr("gpu.list: expected a list of GPU numbers"));
+  EXPECT_THAT(ErrorOf(R"({"tuning": {"share_gpu": "yes"}})"),
+              HasSubstr("tuning.share_gpu: expected one of never, asked, always, got \"yes\""));
+  EXPECT_THAT(ErrorOf(R"({"tuning": {"share_duty_percent": 0}})"), HasSubstr("tuning.share_duty_percent: expected"));
   EXPECT_THAT(ErrorOf(R"({"log": {"level": "loud"}})"), HasSubstr("log.level: expected one of trace"));
 }
 

@@ -12,8 +12,9 @@
 #include <thread>
 
 #include "core/store/keys.h"
-#include "schedules/catalog.h"
+#include "schedules/embedded_sources.h"
 #include "server/worker/worker_main.h"
+#include "tests/server/ordered_fault.h"
 
 namespace ladder {
 namespace {
@@ -38,7 +39,11 @@ void Misbehave(const std::string& text) {
     }
     return;
   }
-  if (says("!segfault")) ::raise(SIGSEGV);
+  if (says("!segfault")) {
+    ::signal(SIGSEGV, SIG_DFL);  // a sanitizer has a handler of its own, which exits
+    ::raise(SIGSEGV);
+  }
+  if (says("!abort")) std::abort();
   if (says("!exit")) ::_exit(7);
   if (says("!hang")) std::this_thread::sleep_for(std::chrono::hours(1));
   if (says("!garbage")) WriteRaw("\x05\x00\x00\x00\xff\xff\xff\xff\xff", 9);
@@ -51,10 +56,16 @@ void Misbehave(const std::string& text) {
     constexpr size_t kBytes = size_t{256} << 20;
     auto* block =
         static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (block == MAP_FAILED) std::abort();
+    if (block == MAP_FAILED) std::abort();  // as compilers end that meet their limit
     std::memset(block, 1, kBytes);
     std::this_thread::sleep_for(std::chrono::hours(1));
   }
+}
+
+// What the faults of a GPU's kernel look like from here.
+std::string OrderedMisbehaviour(const std::string& fault) {
+  if (fault.empty()) return "";
+  return fault == "loop" ? "!hang" : "!illegal " + fault;
 }
 
 class FakeCompiler final : public Compiler {
@@ -71,17 +82,31 @@ class FakeCompiler final : public Compiler {
       }
       CompiledKernel kernel;
       kernel.binary = "binary of " + request.arch + " " + request.source.text;
+      if (request.source.text != support_.text) kernel.binary += OrderedMisbehaviour(TakeOrderedFault());
       kernel.registers = 64;
       results.push_back(kernel);
     }
     return results;
   }
+
+ private:
+  const KernelSource support_ = MakeCatalog().support;
 };
 
 class FakeDevice final : public Device {
  public:
   absl::StatusOr<Target> GetTarget() override { return Target::FromName("h200"); }
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override { return DeviceEnvironment{"fake driver 1", "gpu-fake"}; }
+  // "PROCESSES BUSY_PERCENT" in a file; nothing is known without.
+  absl::StatusOr<DeviceConditions> GetConditions() override {
+    DeviceConditions conditions;
+    const char* const path = std::getenv("LADDER_FAKE_CONDITIONS_FILE");
+    int processes = 0, busy = 0;
+    if (path == nullptr || !(std::ifstream(path) >> processes >> busy)) return conditions;
+    conditions.other_processes = processes;
+    conditions.busy_percent = busy;
+    return conditions;
+  }
   absl::Status LoadSupport(const CompiledKernel&) override {
     loaded_ = true;
     return absl::OkStatus();
@@ -90,7 +115,10 @@ class FakeDevice final : public Device {
     if (!loaded_) return absl::FailedPreconditionError("the support kernels are not loaded");
     if (const char* fault = std::getenv("LADDER_FAKE_FAULT"); fault != nullptr) Misbehave(fault);
     Misbehave(kernel.binary);
-    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("an illegal address");
+    if (kernel.binary.find("!illegal misaligned") != std::string::npos) {
+      return absl::InternalError("CUDA_ERROR_MISALIGNED_ADDRESS");
+    }
+    if (kernel.binary.find("!illegal") != std::string::npos) return absl::InternalError("CUDA_ERROR_ILLEGAL_ADDRESS");
     std::this_thread::sleep_for(std::chrono::milliseconds(Delay()));
     Verification verification;
     verification.passed = true;
@@ -124,12 +152,17 @@ class FakeDevice final : public Device {
 }  // namespace ladder
 
 int main(int argc, char** argv) {
-  const std::string sources = ladder::MakeCatalog().sources_digest;
+  const std::string sources = ladder::EmbeddedSourcesDigest();
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--foreign") == 0) {
       ladder::FakeCompiler compiler;
       return ladder::RunCompileWorker(compiler, "other sources");
     }
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadows are address space, too
+    if (std::strcmp(argv[i], "--memory-bytes") == 0 && i + 1 < argc) {
+      ladder::LimitAddressSpace(std::atoll(argv[i + 1]));
+    }
+#endif
     if (std::strcmp(argv[i], "--mute") == 0) std::this_thread::sleep_for(std::chrono::hours(1));
     if (std::strcmp(argv[i], "--gpu") == 0) {
       ladder::FakeDevice device;

@@ -142,6 +142,7 @@ TEST(AppendFieldTest, WritesWhatProtobufReads) {
   ASSERT_EQ(batch.requests_size(), 2);
   EXPECT_EQ(batch.requests(0).target(), request.target());
   EXPECT_EQ(batch.SerializeAsString(), bytes);
+  EXPECT_EQ(FieldSize(1, 0) + FieldSize(1, request.ByteSizeLong()), bytes.size());
 }
 
 TEST(ShareTest, KeepsItsOwnerUntilTheMessageIsGone) {

@@ -2,7 +2,6 @@
 #ifndef LADDER_TESTS_SERVER_SERVICES_FIXTURE_H_
 #define LADDER_TESTS_SERVER_SERVICES_FIXTURE_H_
 
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +11,7 @@
 
 #include "absl/time/clock.h"
 #include "ladder/tune/v1/service.grpc.pb.h"
+#include "tests/server/health_check.h"
 #include "tests/server/host_fixture.h"
 
 namespace ladder {
@@ -91,27 +91,6 @@ class ServicesTest : public ::testing::Test {
     }
     return false;
   }
-  // By the health protocol, whose messages gRPC doesn't install: a name is field 1, and status SERVING is 1 there.
-  static bool IsServing(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
-    grpc::GenericStub stub(channel);
-    grpc::ClientContext context;
-    grpc::CompletionQueue queue;
-    const std::string name = std::string("\x0a") + static_cast<char>(service.size()) + service;
-    const grpc::Slice slice(name);
-    grpc::ByteBuffer request(&slice, 1);
-    const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
-    call->StartCall();
-    grpc::ByteBuffer response;
-    grpc::Status status;
-    call->Finish(&response, &status, nullptr);
-    void* tag = nullptr;
-    bool ok = false;
-    queue.Next(&tag, &ok);
-    grpc::Slice answer;
-    return status.ok() && response.DumpToSingleSlice(&answer).ok() &&
-           std::string(answer.begin(), answer.end()) == "\x08\x01";
-  }
-
   TemporaryFolder folder_;
   std::unique_ptr<EmbeddedHost> host_;
   std::unique_ptr<pb::KernelCache::Stub> cache_;

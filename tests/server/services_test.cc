@@ -252,6 +252,102 @@ TEST_F(ServicesTest, AGpuWhoseWorkersDieGoesOutOfServiceWhileLookUpsGoOn) {
   EXPECT_THAT(response.results(0).miss_reason(), HasSubstr("it is not being tuned: this GPU is out of service"));
 }
 
+class SharedGpuTest : public ServicesTest {
+ protected:
+  // "other processes, percent busy" of the fake GPU from now on.
+  void Others(const std::string& conditions) const { WriteFile(file_, conditions); }
+  static pb::TuneRequest SharingRequest(int duty_percent) {
+    pb::TuneRequest request = Request();
+    request.mutable_options()->set_share_gpu(true);
+    request.mutable_options()->set_share_duty_percent(duty_percent);
+    return request;
+  }
+  // How a tune that a look-up started ends.
+  grpc::Status BackgroundTune(int64_t n) {
+    pb::LookupRequest request;
+    *request.mutable_op() = Operator(n);
+    request.set_on_miss(pb::ON_MISS_TUNE);
+    pb::LookupResponse response;
+    EXPECT_TRUE(Lookup(request, &response).ok());
+    const std::string reason = response.results(0).miss_reason();
+    const size_t at = reason.find("; tune ");
+    EXPECT_NE(at, std::string::npos) << reason;
+    pb::WaitTuneRequest wait;
+    wait.set_tune_id(reason.substr(at + 7, reason.find(' ', at + 7) - at - 7));
+    grpc::ClientContext context;
+    return Collect(*tuner_->WaitTune(&context, wait)).status;
+  }
+
+  const std::string file_ = folder_ / "conditions";
+  const EnvironmentVariable variable_{"LADDER_FAKE_CONDITIONS_FILE", file_.c_str()};
+};
+
+TEST_F(SharedGpuTest, ATuneBesideOthersMustBeAskedFor) {
+  Start();
+  Others("2 0");
+  grpc::ClientContext context;
+  const auto reader = tuner_->Tune(&context, Request());
+  EXPECT_EQ(Collect(*reader).status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  const auto found = context.GetServerTrailingMetadata().find("ladder-error-detail-bin");
+  ASSERT_NE(found, context.GetServerTrailingMetadata().end());
+  pb::ErrorDetail detail;
+  ASSERT_TRUE(detail.ParseFromArray(found->second.data(), static_cast<int>(found->second.size())));
+  EXPECT_EQ(detail.field(), "options.share_gpu");
+  EXPECT_THAT(detail.reason(), HasSubstr("this GPU is in use (2 other processes have a context on it)"));
+
+  const Tuned tuned = Tune(SharingRequest(50));
+  ASSERT_TRUE(tuned.status.ok()) << tuned.status.error_message();
+  EXPECT_GT(tuned.records[0].trace().rested_ms(), 0);
+  EXPECT_TRUE(Tune(Request()).status.ok());  // in the cache
+  pb::CompareRequest compare;
+  *compare.mutable_op() = Operator();
+  compare.add_yardsticks("empty");
+  for (const bool share : {false, true}) {
+    compare.set_share_gpu(share);
+    pb::CompareResponse compared;
+    grpc::ClientContext compare_context;
+    const grpc::Status status = tuner_->Compare(&compare_context, compare, &compared);
+    EXPECT_EQ(status.ok(), share) << status.error_message();
+    if (!share) {
+      EXPECT_THAT(status.error_message(), HasSubstr("share_gpu: this GPU is in use"));
+    }
+  }
+  // Who looks up is about to serve there.
+  EXPECT_TRUE(BackgroundTune(512).ok());
+  EXPECT_EQ(Tune(SharingRequest(101)).status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(SharedGpuTest, TheConfigurationMayRefuseOrAllowAll) {
+  Start([](Config& config) { config.tuning_share_gpu = "never"; });
+  Others("1 0");
+  EXPECT_EQ(Tune(SharingRequest(0)).status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(BackgroundTune(512).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  host_.reset();
+  Start([](Config& config) {
+    config.tuning_share_gpu = "always";
+    config.tuning_share_duty_percent = 50;
+  });
+  const Tuned tuned = Tune(Request());
+  ASSERT_TRUE(tuned.status.ok()) << tuned.status.error_message();
+  EXPECT_GT(tuned.records[0].trace().rested_ms(), 0);
+}
+
+TEST_F(SharedGpuTest, ABusyGpuIsWaitedForAndRecorded) {
+  Start();
+  Others("1 97");
+  std::thread other([&] {
+    absl::SleepFor(absl::Milliseconds(500));
+    Others("1 0");
+  });
+  const Tuned tuned = Tune(SharingRequest(100));
+  other.join();
+  ASSERT_TRUE(tuned.status.ok()) << tuned.status.error_message();
+  const pb::TuningTrace& trace = tuned.records[0].trace();
+  EXPECT_EQ(trace.disturbance(), "other processes keep the GPU 97% busy");
+  EXPECT_FALSE(trace.disturbed());
+  EXPECT_GT(trace.waited_ms(), 100);
+}
+
 TEST_F(ServicesTest, ATuneIsListedAndCancelled) {
   const EnvironmentVariable delay("LADDER_FAKE_DELAY_MS", "300");
   Start();

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -66,6 +67,25 @@ std::vector<int> Children() {
   return children;
 }
 
+int HighestDescriptorOfTheChild() {
+  const std::vector<int> children = Children();
+  EXPECT_EQ(children.size(), 1u);
+  int highest = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat("/proc/", children.at(0), "/fd"))) {
+    highest = std::max(highest, std::stoi(entry.path().filename()));
+  }
+  return highest;
+}
+
+// The fault tests' rounds: LADDER_LONG=1 gives those of the figures to reach.
+int Rounds() { return std::getenv("LADDER_LONG") != nullptr ? 500 : 5; }
+
+std::string P99AndWorst(std::vector<absl::Duration> times) {
+  std::sort(times.begin(), times.end());
+  return absl::StrCat("p99 ", absl::FormatDuration(times[times.size() * 99 / 100]), ", worst ",
+                      absl::FormatDuration(times.back()));
+}
+
 TEST(CompilePool, StartsNothingBeforeTheFirstCall) {
   WorkerCompiler compiler(PoolOptions());
   EXPECT_TRUE(Children().empty());
@@ -101,7 +121,7 @@ TEST(CompilePool, ACrashIsTriedOnceMore) {
 
 TEST(CompilePool, FaultsCostTheirOwnRequestOnly) {
   WorkerCompiler compiler(PoolOptions());
-  for (const char* fault : {"!segfault", "!exit", "!garbage", "!oversize", "!half"}) {
+  for (const char* fault : {"!segfault", "!abort", "!exit", "!garbage", "!oversize", "!half"}) {
     for (int i = 0; i < 3; ++i) {
       const std::vector<CompileRequest> requests = {Source(absl::StrCat("good ", i)), Source(absl::StrCat(fault, i)),
                                                     Source(absl::StrCat("fine ", i))};
@@ -114,6 +134,29 @@ TEST(CompilePool, FaultsCostTheirOwnRequestOnly) {
     EXPECT_TRUE(CompileOne(compiler, absl::StrCat("after ", &fault[1])).ok());
     EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
   }
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose shadows are address space, too
+TEST(CompilePool, ACompilerThatEatsMemoryMeetsItsLimit) {
+  CompilePoolOptions options = PoolOptions();
+  options.deadline = absl::Seconds(20);
+  // What a worker maps before it compiles is about half of it; what "!memory" wants is 256 MiB more.
+  options.command.arguments = {"--memory-bytes", absl::StrCat(int64_t{256} << 20)};
+  WorkerCompiler compiler(options);
+  ASSERT_TRUE(CompileOne(compiler, "good").ok());
+  const absl::Status status = CompileOne(compiler, "!memory").status();
+  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("killed by signal 6"));  // not at its deadline
+  EXPECT_TRUE(CompileOne(compiler, "fine").ok());
+}
+#endif
+
+TEST(CompilePool, HasNoDescriptorsButItsOwn) {
+  const int ours = ::dup(0);
+  WorkerCompiler compiler(PoolOptions());
+  ASSERT_TRUE(CompileOne(compiler, "good").ok());
+  EXPECT_EQ(HighestDescriptorOfTheChild(), 3);
+  ::close(ours);
 }
 
 TEST(CompilePool, TellsHowTheWorkerDied) {
@@ -295,6 +338,19 @@ TEST(ProfileWorker, IsNotBelievedEverything) {
   support.binary = "support";
   ASSERT_TRUE(device.LoadSupport(support).ok());
   EXPECT_TRUE(absl::IsInternal(device.Verify(SmallWorkload(), Kernel("!lie")).status()));
+  {
+    const std::string file = ::testing::TempDir() + absl::StrCat("/conditions-", ::getpid());
+    std::ofstream(file) << "1 250";
+    ::setenv("LADDER_FAKE_CONDITIONS_FILE", file.c_str(), 1);
+    WorkerDevice impossible(DeviceOptions());
+    EXPECT_TRUE(absl::IsInternal(impossible.GetConditions().status()));
+    std::ofstream(file) << "1 25";
+    const absl::StatusOr<DeviceConditions> conditions = impossible.GetConditions();
+    ASSERT_TRUE(conditions.ok()) << conditions.status();
+    EXPECT_EQ(*conditions, (DeviceConditions{.other_processes = 1, .busy_percent = 25}));
+    ::unsetenv("LADDER_FAKE_CONDITIONS_FILE");
+    std::filesystem::remove(file);
+  }
   const std::vector<KernelBinary> fewer = {Kernel("a"), Kernel("!fewer")};
   EXPECT_TRUE(absl::IsInternal(device.Profile(SmallWorkload(), fewer, {}).status()));
   const std::vector<KernelBinary> negative = {Kernel("!negative")};
@@ -302,12 +358,31 @@ TEST(ProfileWorker, IsNotBelievedEverything) {
   EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
 }
 
-// Each fault over and over, by kernels that are all different, so that none is denied: the next one is served at once.
+// Each fault over and over, by sources that are all different, so that each is tried twice: the next one is served.
+TEST(CompilePool, RecoversFromEveryFaultWithinTwoSeconds) {
+  CompilePoolOptions options = PoolOptions();
+  options.workers = 1;  // the next one has to wait for a new worker
+  options.deadline = absl::Milliseconds(400);
+  WorkerCompiler compiler(options);
+  ASSERT_TRUE(CompileOne(compiler, "good").ok());
+  std::vector<absl::Duration> recoveries;
+  for (const char* fault : {"!segfault", "!abort", "!exit", "!garbage", "!oversize", "!half", "!hang"}) {
+    for (int i = 0; i < Rounds(); ++i) {
+      EXPECT_FALSE(CompileOne(compiler, absl::StrCat(fault, " ", i)).ok());
+      const absl::Time begin = absl::Now();
+      ASSERT_TRUE(CompileOne(compiler, absl::StrCat("after ", &fault[1], " ", i)).ok()) << fault << " " << i;
+      recoveries.push_back(absl::Now() - begin);
+    }
+  }
+  std::printf("%zu faults of compilers, recovery %s\n", recoveries.size(), P99AndWorst(recoveries).c_str());
+  EXPECT_LT(*std::max_element(recoveries.begin(), recoveries.end()), absl::Seconds(2));
+}
+
+// Likewise by kernels, which are tried once.
 TEST(ProfileWorker, RecoversFromEveryFaultWithinTwoSeconds) {
-  const int rounds = std::getenv("LADDER_LONG") != nullptr ? 500 : 5;
   WorkerDeviceOptions options = DeviceOptions();
   options.deaths_limit = 1'000'000;
-  options.deadline = absl::Milliseconds(1000);
+  options.deadline = absl::Milliseconds(400);
   options.resident_limit_bytes = int64_t{128} << 20;
   WorkerDevice device(options);
   CompiledKernel support;
@@ -315,42 +390,33 @@ TEST(ProfileWorker, RecoversFromEveryFaultWithinTwoSeconds) {
   ASSERT_TRUE(device.GetTarget().ok());
   ASSERT_TRUE(device.LoadSupport(support).ok());
   ASSERT_TRUE(device.GetTarget().ok());
-  absl::Duration slowest = absl::ZeroDuration();
-  absl::Duration slowest_answer = absl::ZeroDuration();
-  int faults = 0;
-  for (const char* fault : {"!segfault", "!exit", "!garbage", "!oversize", "!half", "!memory", "!hang"}) {
-    // A hang takes its whole deadline.
-    const int times = std::string(fault) == "!hang" ? std::max(1, rounds / 50) : rounds;
-    for (int i = 0; i < times; ++i, ++faults) {
+  std::vector<absl::Duration> recoveries;
+  std::vector<absl::Duration> answers;
+  for (const char* fault : {"!segfault", "!abort", "!exit", "!garbage", "!oversize", "!half", "!memory", "!hang"}) {
+    for (int i = 0; i < Rounds(); ++i) {
       std::thread look_up([&] {
         const absl::Time begin = absl::Now();
         EXPECT_TRUE(device.GetTarget().ok());  // what look-ups ask of a device
-        slowest_answer = std::max(slowest_answer, absl::Now() - begin);
+        answers.push_back(absl::Now() - begin);
       });
       EXPECT_FALSE(device.Verify(SmallWorkload(), Kernel(absl::StrCat(fault, " ", i))).ok());
       look_up.join();
       const absl::Time begin = absl::Now();
       ASSERT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok()) << fault << " " << i;
-      slowest = std::max(slowest, absl::Now() - begin);
+      recoveries.push_back(absl::Now() - begin);
     }
   }
-  std::printf("%d faults, slowest recovery %s, slowest answer to a look-up meanwhile %s\n", faults,
-              absl::FormatDuration(slowest).c_str(), absl::FormatDuration(slowest_answer).c_str());
-  EXPECT_LT(slowest, absl::Seconds(2));
-  EXPECT_EQ(device.deaths(), faults);
+  std::printf("%zu faults of kernels, recovery %s; answers to look-ups meanwhile %s\n", recoveries.size(),
+              P99AndWorst(recoveries).c_str(), P99AndWorst(answers).c_str());
+  EXPECT_LT(*std::max_element(recoveries.begin(), recoveries.end()), absl::Seconds(2));
+  EXPECT_EQ(device.deaths(), static_cast<int64_t>(recoveries.size()));
 }
 
 TEST(ProfileWorker, HasNoDescriptorsButItsOwn) {
-  WorkerDevice device(DeviceOptions());
   const int ours = ::dup(0);
+  WorkerDevice device(DeviceOptions());
   ASSERT_TRUE(device.GetTarget().ok());
-  const std::vector<int> children = Children();
-  ASSERT_EQ(children.size(), 1u);
-  int highest = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat("/proc/", children[0], "/fd"))) {
-    highest = std::max(highest, std::stoi(entry.path().filename()));
-  }
-  EXPECT_EQ(highest, 3);
+  EXPECT_EQ(HighestDescriptorOfTheChild(), 3);
   ::close(ours);
 }
 

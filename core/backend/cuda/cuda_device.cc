@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "core/backend/cuda/cublaslt.h"
 #include "core/backend/cuda/driver.h"
 #include "core/backend/cuda/nvml.h"
@@ -16,6 +18,16 @@
 #include "core/backend/cuda/workload_data.h"
 
 namespace ladder {
+
+namespace {
+
+// The driver's context, the modules and the vendor library's buffers: what this process holds beyond its budget, at
+// most. More memory in use than both is somebody else's.
+constexpr int64_t kContextAllowance = int64_t{1536} << 20;
+// The period that NVML's busy share is of, with a margin.
+constexpr absl::Duration kBusyPeriod = absl::Milliseconds(1100);
+
+}  // namespace
 
 using cuda::CublasLt;
 using cuda::CublasType;
@@ -29,6 +41,7 @@ struct CudaDevice::State {
   Target target;
   std::string uuid;
   bool lost = false;
+  absl::Time used_until = absl::Now();  // by this process, or by one in whose place it came
   bool rates_measured = false;
   std::string support_binary;
   std::optional<cuda::SupportKernels> support;
@@ -51,11 +64,13 @@ struct CudaDevice::State {
   // After every such call: notices a context that a kernel broke.
   template <typename Result>
   Result Leave(Result result, const absl::Status& status) {
+    used_until = absl::Now();
     if (!status.ok() && !context->Alive()) lost = true;
     return result;
   }
   template <typename T>
   absl::StatusOr<T> Leave(absl::StatusOr<T> result) {
+    used_until = absl::Now();
     if (!result.ok() && !context->Alive()) lost = true;
     return result;
   }
@@ -109,6 +124,23 @@ absl::StatusOr<DeviceEnvironment> CudaDevice::GetEnvironment() {
   std::string driver = cuda::DriverVersion();
   if (driver.empty()) driver = absl::StrCat("cuda ", state_->context->DriverApiVersion());
   return DeviceEnvironment{driver, state_->uuid};
+}
+
+absl::StatusOr<DeviceConditions> CudaDevice::GetConditions() {
+  const std::lock_guard lock(state_->mutex);
+  State& s = *state_;
+  LADDER_RETURN_IF_ERROR(s.Enter(false));
+  DeviceConditions conditions;
+  LADDER_ASSIGN_OR_RETURN(const int64_t used, s.context->UsedMemory());
+  conditions.other_memory_bytes = std::max<int64_t>(0, used - s.options.memory_budget_bytes - kContextAllowance);
+  conditions.other_processes = cuda::OtherProcesses(s.uuid);
+  conditions.throttled = cuda::IsThrottled(s.uuid);
+  // With others here it is worth a second to tell their share from ours.
+  const bool shared = conditions.other_memory_bytes > 0 || conditions.other_processes.value_or(0) > 0;
+  const absl::Duration since_use = absl::Now() - s.used_until;
+  if (shared && since_use < kBusyPeriod) absl::SleepFor(kBusyPeriod - since_use);
+  if (shared || since_use >= kBusyPeriod) conditions.busy_percent = cuda::BusyPercent(s.uuid);
+  return conditions;
 }
 
 absl::Status CudaDevice::LoadSupport(const CompiledKernel& support) {

@@ -33,6 +33,7 @@ class CudaDevice final : public Device {
   // The measured rates are 0 until LoadSupport; the first call after it measures them.
   absl::StatusOr<Target> GetTarget() override;
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override;
+  absl::StatusOr<DeviceConditions> GetConditions() override;
   absl::Status LoadSupport(const CompiledKernel& support) override;
   absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) override;
   absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload, std::span<const KernelBinary> kernels,

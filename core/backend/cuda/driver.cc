@@ -79,6 +79,12 @@ absl::StatusOr<int64_t> Context::FreeMemory() const {
   return static_cast<int64_t>(free);
 }
 
+absl::StatusOr<int64_t> Context::UsedMemory() const {
+  size_t free = 0, total = 0;
+  LADDER_RETURN_IF_ERROR(ToStatus(Api().MemGetInfo(&free, &total), "reading the used memory"));
+  return static_cast<int64_t>(total - free);
+}
+
 std::string Context::DriverApiVersion() const {
   int version = 0;
   Api().DriverGetVersion(&version);

@@ -42,6 +42,8 @@ class Context {
   absl::StatusOr<Target> DescribeTarget() const;
   absl::StatusOr<std::string> Uuid() const;
   absl::StatusOr<int64_t> FreeMemory() const;
+  // Of all processes, contexts included.
+  absl::StatusOr<int64_t> UsedMemory() const;
   // "13.0": what the driver can run.
   std::string DriverApiVersion() const;
   // False once a kernel has broken the context: every later call on it fails.

@@ -83,6 +83,7 @@ absl::StatusOr<std::vector<Measurement>> TimeInterleaved(const std::vector<Enque
     heated_us += std::max(us, 1.0);
   }
   double clock_ghz = 0;
+  bool throttled = false;
   const int repeats = std::max(1, policy.repeats);
   for (int repeat = 0; repeat < repeats; repeat++) {
     // One replay that isn't timed keeps the GPU busy while the others are queued: otherwise the first start event
@@ -93,7 +94,10 @@ absl::StatusOr<std::vector<Measurement>> TimeInterleaved(const std::vector<Enque
       LADDER_RETURN_IF_ERROR(t.graph.Launch(stream));
       LADDER_RETURN_IF_ERROR(t.end.Record(stream));
     }
-    if (repeat == repeats / 2) clock_ghz = CurrentClockGhz(uuid);
+    if (repeat == repeats / 2) {
+      clock_ghz = CurrentClockGhz(uuid);
+      throttled = IsThrottled(uuid);
+    }
     LADDER_RETURN_IF_ERROR(stream.Synchronize());
     for (Timed& t : timed) {
       LADDER_ASSIGN_OR_RETURN(const double us, Event::ElapsedUs(t.start, t.end));
@@ -109,6 +113,7 @@ absl::StatusOr<std::vector<Measurement>> TimeInterleaved(const std::vector<Enque
     measurement.spread_us = Median(deviations);
     measurement.repeats = repeats;
     measurement.clock_ghz = clock_ghz;
+    measurement.throttled = throttled;
     results.push_back(measurement);
   }
   return results;

@@ -195,8 +195,10 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
   }
   LADDER_RETURN_IF_ERROR(AllocatePlanes(NaturalWeightBytes(layout_), NaturalScaleBytes(layout_),
                                         NaturalZeroBytes(layout_), natural_.codes, natural_.scales, natural_.zeros));
-  const bool small = DrawFor(op).small_w;
-  const int32_t kind = small ? Codes8(CodeType(op.weight().element), true) : kRandomCodes;
+  const ElementType& element = op.weight().element;
+  const int32_t kind = DrawFor(op).small_w      ? Codes8(CodeType(element), true)
+                       : DrawsBelowTwo(element) ? kRandomE4M3
+                                                : kRandomCodes;
   LADDER_RETURN_IF_ERROR(support.Random(Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes,
                                                -kSmallOperand, kSmallOperand, layout_.bits),
                                         stream_));

@@ -245,6 +245,9 @@ INSTANTIATE_TEST_SUITE_P(
                   [](auto& r) {
                     r.mutable_trace()->mutable_candidates(0)->set_reason(std::string(kMaxTextLength + 1, 'r'));
                   }},
+        BadRecord{"trace.waited_ms: ", [](auto& r) { r.mutable_trace()->set_waited_ms(-1); }},
+        BadRecord{"trace.disturbance: ",
+                  [](auto& r) { r.mutable_trace()->set_disturbance(std::string(kMaxTextLength + 1, 'd')); }},
         BadRecord{"trace.total_ms: ", [](auto& r) { r.mutable_trace()->set_total_ms(kNan); }},
         BadRecord{"created_unix: ", [](auto& r) { r.set_created_unix(-5); }}));
 

@@ -79,6 +79,10 @@ inline TuningRecord SampleRecord(int64_t n, int64_t m, const std::string& binary
   }
   record.trace.seed = 0xfedcba9876543210u;
   record.trace.total_ms = 1234.5;
+  record.trace.disturbance = "other processes keep the GPU 97% busy";
+  record.trace.disturbed = true;
+  record.trace.waited_ms = 200;
+  record.trace.rested_ms = 300;
   record.created_unix = 1700000000;
   return record;
 }
