@@ -89,8 +89,7 @@ Words ExpectedMma8(const PrimitiveCase& c) {
           for (int k = 0; k < 32; ++k) {
             const int a_thread = 32 * warp + 4 * (row % 8) + k % 16 / 4, a_register = row / 8 + k / 16 * 2;
             const int b_thread = 32 * warp + 4 * column + k % 16 / 4, b_word = (2 * b_thread + k / 16 + step) % 256;
-            sum += ElementOfA(c, 4 * (4 * a_thread + a_register) + k % 4) *
-                   Element(c.b_type, c.w, 4 * b_word + k % 4);
+            sum += ElementOfA(c, 4 * (4 * a_thread + a_register) + k % 4) * Element(c.b_type, c.w, 4 * b_word + k % 4);
           }
         }
         const bool integer = c.b_type == DataType::kI8;
