@@ -42,7 +42,7 @@ struct PackArguments {
   int64_t n = 0;
   int64_t k = 0;
   int64_t groups = 0;  // 0: no scales
-  int placement = 0;   // 0: copied, 1: integers, 2: tables
+  int placement = 0;   // 0: copied, 1: integers, 2: tables, 3: bytes, 4: tables of bytes
   int bits = 16;
   int offset_binary = 0;
   int zero_mode = 0;   // none, original, rescale, quantized

@@ -41,11 +41,12 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
   plan.arguments.zero_mode = *zero_mode;
   const bool plain = record.op().w() == "fp16" || record.op().w() == "bf16";
   if (plain || absl::StartsWith(plan.layout_id, "natural.")) return plan;
-  bool class_known = false;
+  bool class_known = false, bytes = false;
   for (absl::string_view part : absl::StrSplit(plan.layout_id, '.')) {
-    if (part == "k16") class_known = true;
-    if (part == "integer") plan.arguments.placement = 1;
-    if (part == "table") plan.arguments.placement = 2;
+    if (part == "k16" || part == "k32") class_known = true;
+    if (part == "k32") bytes = true;
+    if (part == "integer" && !bytes) plan.arguments.placement = 1;
+    if (part == "table") plan.arguments.placement = bytes ? 4 : 2;
     if (part == "offset") plan.arguments.offset_binary = 1;
     if (part == "gate_up8") plan.arguments.gated = 1;
     if (part == "e4m3_fp16") plan.arguments.scale_type = 4;
@@ -58,8 +59,9 @@ absl::StatusOr<PackPlan> PackPlan::From(const tune::v1::TuningRecord& record) {
   if (gated != (plan.arguments.gated != 0)) class_known = false;
   const bool narrow_scales = record.op().scale() == "fp8_e4m3" || record.op().scale() == "e8m0";
   if (narrow_scales != (plan.arguments.scale_type != 0)) class_known = false;
-  // Widths above 4 have one placement, which the id doesn't name.
-  if (plan.arguments.bits > 4) plan.arguments.placement = 1;
+  // What the id doesn't name: the one placement of widths above 4, and the usual one for activations of 8 bits.
+  if (plan.arguments.bits > 4) plan.arguments.placement = bytes ? 3 : 1;
+  if (bytes && plan.arguments.placement == 0) plan.arguments.placement = 3;
   if (!class_known || plan.arguments.placement == 0 || plan.arguments.bits < 1 || plan.arguments.bits > 8) {
     return absl::InternalError(absl::StrCat("this client can't pack the layout \"", plan.layout_id,
                                             "\"; use the client of the service's version"));

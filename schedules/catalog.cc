@@ -5,7 +5,9 @@
 #include "schedules/matmul/dense.h"
 #include "schedules/matmul/dense_wgmma.h"
 #include "schedules/matmul/pipelined.h"
+#include "schedules/matmul/pipelined_bytes.h"
 #include "schedules/matmul/wgmma.h"
+#include "schedules/matmul/wgmma_bytes.h"
 #include "schedules/support/support.h"
 
 namespace ladder {
@@ -15,6 +17,8 @@ ScheduleCatalog MakeCatalog() {
   catalog.schedules.push_back(MakeDecodeSchedule());
   catalog.schedules.push_back(MakePipelinedSchedule());
   catalog.schedules.push_back(MakeWgmmaSchedule());
+  catalog.schedules.push_back(MakePipelinedBytesSchedule());
+  catalog.schedules.push_back(MakeWgmmaBytesSchedule());
   catalog.schedules.push_back(MakeDenseSchedule());
   catalog.schedules.push_back(MakeDenseWgmmaSchedule());
   catalog.support = SupportSource();

@@ -10,22 +10,28 @@ namespace ladder {
 namespace {
 
 constexpr int64_t kBlockRows = 64;
-constexpr int64_t kBlockColumns = 64;
-constexpr int64_t kPlaneBytes = 512;  // of a block, for each bit of a code
+constexpr int64_t kWordBytes = 512;  // of a block, for each word of a lane
+
+// Steps of a block's columns; a lane's element pairs or quadruples.
+constexpr int64_t kSteps = 4;
+int64_t StepColumns(const PackedLayout& layout) { return layout.k32() ? 32 : 16; }
+int64_t BlockColumns(const PackedLayout& layout) { return kSteps * StepColumns(layout); }
+// That a lane has of a block and a row tile.
+int Words(const PackedLayout& layout) { return layout.k32() ? 2 * layout.bits : layout.bits; }
 
 int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-// Offset in bytes, within a block of `bits`-bit codes, of word `word` of a lane of a row tile.
-int64_t WordOffset(int bits, int word, int64_t tile, int64_t lane) {
+// Offset in bytes, within a block of `words` words a lane, of word `word` of a lane of a row tile.
+int64_t WordOffset(int words, int word, int64_t tile, int64_t lane) {
   int first = 0, chunk = 4;
-  while (first + chunk <= word || first + chunk > bits) {
-    if (first + chunk <= bits) {
+  while (first + chunk <= word || first + chunk > words) {
+    if (first + chunk <= words) {
       first += chunk;
     } else {
       chunk /= 2;
     }
   }
-  return first * kPlaneBytes + ((tile * 32 + lane) * chunk + word - first) * 4;
+  return first * kWordBytes + ((tile * 32 + lane) * chunk + word - first) * 4;
 }
 
 // Adding 2^(bits-1) modulo 2^bits flips the top bit.
@@ -111,10 +117,31 @@ absl::string_view ScaleWidening(DataType scale) {
   return "";
 }
 
+CodePlacement PlacementFor(const NormalizedOperator& op) {
+  const WeightType& weight = op.weight();
+  const ElementType& element = weight.element;
+  const bool bytes = Bytes(op.activation()) == 1, groups = weight.has_scale && weight.group != op.k();
+  // What the tensor cores take as it is needs no decode, so nothing to pack it for.
+  if (!element.quantized()) return CodePlacement::kNatural;
+  if (bytes && element.bits == 8 && !groups && element.kind != ElementKind::kUnsigned) return CodePlacement::kNatural;
+  if (!bytes) return element.tabular() && element.bits <= 4 ? CodePlacement::kTable : CodePlacement::kInteger;
+  const bool placed = op.activation() == DataType::kI8 || element.bits > 4 || PlacedInFp8(element);
+  return placed ? CodePlacement::kBytes : CodePlacement::kByteTable;
+}
+
 }  // namespace
 
 DataType PackedScaleType(DataType scale) {
   return scale == DataType::kE8M0 ? DataType::kBF16 : scale == DataType::kE4M3 ? DataType::kF16 : scale;
+}
+
+bool PlacedInFp8(const ElementType& element) {
+  if (element.kind == ElementKind::kUnsigned) return element.bits <= 4;
+  if (element.kind != ElementKind::kFloat) return false;
+  const FloatFormat& format = element.format;
+  return format == kE4M3 || format == kE5M2 ||
+         (format.has_sign && format.specials == FloatSpecials::kNone && format.exponent_bits <= 3 &&
+          format.mantissa_bits <= 3);
 }
 
 DataType CodeType(const ElementType& element) {
@@ -129,13 +156,10 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
   layout.n = op.n();
   layout.k = op.k();
   layout.bits = weight.element.bits;
-  // What the tensor cores take as it is needs no decode, so nothing to pack it for.
-  const bool natural = !weight.element.quantized() || (weight.element.bits == 8 && Bytes(op.activation()) == 1);
-  layout.placement = natural                                        ? CodePlacement::kNatural
-                     : weight.element.tabular() && layout.bits <= 4 ? CodePlacement::kTable
-                                                                    : CodePlacement::kInteger;
+  layout.placement = PlacementFor(op);
   layout.gated = op.act() == ActivationFunction::kSwiglu;
-  layout.offset_binary = !natural && weight.element.kind == ElementKind::kSigned && layout.bits > 1;
+  layout.offset_binary =
+      layout.placement == CodePlacement::kInteger && weight.element.kind == ElementKind::kSigned && layout.bits > 1;
   if (weight.has_scale) {
     layout.groups = op.k() / weight.group;
     layout.scale = weight.scale;
@@ -146,14 +170,17 @@ PackedLayout PackedLayout::For(const NormalizedOperator& op) {
 
 std::string PackedLayout::id() const {
   if (placement == CodePlacement::kNatural) return absl::StrCat("natural.b", bits);
-  const absl::string_view cells = bits > 4 ? "" : placement == CodePlacement::kTable ? ".table" : ".integer";
+  const bool table = placement == CodePlacement::kTable || placement == CodePlacement::kByteTable;
+  const absl::string_view cells = bits > 4 ? "" : table ? ".table" : k32() ? "" : ".integer";
   const absl::string_view codes = zeros != ZeroMode::kQuantized ? "" : ByteZeros(*this) ? ".z8" : ".z4";
-  return absl::StrCat("k16.b", bits, cells, offset_binary ? ".offset" : "", ScaleWidening(scale), codes,
-                      gated ? ".gate_up8" : "");
+  return absl::StrCat(k32() ? "k32.b" : "k16.b", bits, cells, offset_binary ? ".offset" : "", ScaleWidening(scale),
+                      codes, gated ? ".gate_up8" : "");
 }
 
 int64_t PackedLayout::padded_n() const { return placement == CodePlacement::kNatural ? n : RoundUp(n, kBlockRows); }
-int64_t PackedLayout::padded_k() const { return placement == CodePlacement::kNatural ? k : RoundUp(k, kBlockColumns); }
+int64_t PackedLayout::padded_k() const {
+  return placement == CodePlacement::kNatural ? k : RoundUp(k, BlockColumns(*this));
+}
 int64_t PackedLayout::weight_bytes() const { return padded_n() * padded_k() * bits / 8; }
 int64_t PackedLayout::scale_bytes() const {
   if (placement == CodePlacement::kNatural) return n * groups * Bytes(scale);
@@ -196,26 +223,41 @@ int64_t PackedLayout::PackedRow(int64_t row) const {
 
 PackedLayout::Position PackedLayout::Find(int64_t natural_row, int64_t column, int bit) const {
   const int64_t row = PackedRow(natural_row);
-  const int64_t block = row / kBlockRows * (padded_k() / kBlockColumns) + column / kBlockColumns;
-  const int64_t r = row % 16;     // within the row tile
-  const int64_t c = column % 16;  // within the k16 step
-  const int64_t lane = r % 8 * 4 + c % 8 / 2;
-  const int reg = static_cast<int>(r / 8 + c / 8 * 2);
-  const int element = static_cast<int>(c % 2);
-  const int step = static_cast<int>(column % kBlockColumns / 16);
+  const int64_t step_columns = StepColumns(*this), block_columns = BlockColumns(*this);
+  const int64_t half = step_columns / 2, elements = half / 4;
+  const int64_t block = row / kBlockRows * (padded_k() / block_columns) + column / block_columns;
+  const int64_t r = row % 16;               // within the row tile
+  const int64_t c = column % step_columns;  // within the step
+  const int64_t lane = r % 8 * 4 + c % half / elements;
+  const int reg = static_cast<int>(r / 8 + c / half * 2);
+  const int element = static_cast<int>(c % elements);
+  const int step = static_cast<int>(column % block_columns / step_columns);
 
-  const bool nibbles = placement == CodePlacement::kTable;
-  const int cell_bits = nibbles ? 4 : 16;
-  const int cell = nibbles ? 2 * reg + element : element;
-  const int code = nibbles ? step : 4 * step + reg;
+  int cell_bits = 0, cell = 0, code = 0;
+  switch (placement) {
+    case CodePlacement::kNatural:
+    case CodePlacement::kInteger:
+      cell_bits = 16, cell = element, code = 4 * step + reg;
+      break;
+    case CodePlacement::kTable:
+      cell_bits = 4, cell = 2 * reg + element, code = step;
+      break;
+    case CodePlacement::kBytes:
+      cell_bits = 8, cell = element, code = 4 * step + reg;
+      break;
+    case CodePlacement::kByteTable:
+      cell_bits = 4, cell = 4 * (reg & 1) + element, code = 2 * step + (reg >> 1);
+      break;
+  }
   const int whole = cell_bits / bits, rest = cell_bits % bits;  // codes in a word's cell, bits at its top
+  const int words = Words(*this);
   int word = code / whole, shift = code % whole * bits + bit;
-  if (code >= whole * bits) {
-    const int in_rest = (code - whole * bits) * bits + bit;
+  if (rest != 0 && code >= whole * words) {  // always whole without a rest
+    const int in_rest = (code - whole * words) * bits + bit;
     word = in_rest / rest;
     shift = cell_bits - rest + in_rest % rest;
   }
-  return {block * kPlaneBytes * bits + WordOffset(bits, word, row % kBlockRows / 16, lane), cell * cell_bits + shift};
+  return {block * kWordBytes * words + WordOffset(words, word, row % kBlockRows / 16, lane), cell * cell_bits + shift};
 }
 
 absl::Status PackReference(const PackedLayout& layout, std::span<const uint8_t> codes, std::span<const uint8_t> scales,

@@ -2,6 +2,9 @@
 #ifndef LADDER_CORE_REFERENCE_OPERAND_DRAW_H_
 #define LADDER_CORE_REFERENCE_OPERAND_DRAW_H_
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/operator/operator.h"
 
 namespace ladder {
@@ -9,23 +12,49 @@ namespace ladder {
 // Operands of 8-bit activations. Small: integers of magnitude at most kSmallOperand, which every 8-bit type holds. So
 // are fp8 operands, whose sums of 128 products then have 14 bits, what tensor cores keep of them
 // (core/tuning/error_bound.cc); and int8 ones where their sums would overflow an fp16 result. Other int8 operands take
-// all codes.
+// all codes, and so do weights of other widths.
 inline constexpr int kSmallOperand = 8;
 struct OperandDraw {
-  bool small_x = false;
+  int small_x = 0;  // the greatest magnitude; 0: all codes
   bool small_w = false;
   // Of fp32 factors at launch, by row or for all. Sums of int8 are about 128 times as large as of others.
   float least_scale = 0.004f, greatest_scale = 0.012f;
 };
 
+// The greatest of an element's magnitudes over the greatest power of two that all its values are multiples of.
+// Infinity where a value is no finite number.
+inline double Span(const ElementType& element) {
+  double greatest = 0, step = HUGE_VAL;
+  for (const double value : element.Values()) {
+    if (!std::isfinite(value)) return HUGE_VAL;
+    if (value == 0) continue;
+    greatest = std::max(greatest, std::fabs(value));
+    int exponent = 0;
+    double odd = std::frexp(std::fabs(value), &exponent);
+    while (odd != std::floor(odd)) odd *= 2, exponent--;
+    step = std::min(step, std::ldexp(1.0, exponent));
+  }
+  return greatest == 0 ? 0 : greatest / step;
+}
+
+// Sums of 128 products of fp8 activations of magnitude 1 with weights of at most this span have 14 bits, but for one
+// draw in thousands: their root mean square is at most 512 times the root of 128 * 2 / 3.
+inline constexpr double kGreatestSpan = 512;
+
 inline OperandDraw DrawFor(const NormalizedOperator& op) {
+  const ElementType& element = op.weight().element;
   OperandDraw draw;
   const bool fp8 = op.activation() != DataType::kI8;
   const bool narrow = op.out() == DataType::kF16;
   const bool x_scaled = op.activation_scale() != ActivationScale::kNone;
   const bool w_scaled = op.weight().has_scale || op.weight().tensor_scale;
-  draw.small_x = fp8 || (narrow && !x_scaled);
-  draw.small_w = fp8 || (narrow && !w_scaled);
+  const bool own_type = element.bits == 8 && element.kind != ElementKind::kUnsigned;  // drawn as small integers
+  draw.small_w = own_type && (fp8 || (narrow && !w_scaled));
+  if (fp8 && !own_type && Span(element) > 16) {
+    draw.small_x = 1;
+  } else if (fp8 || (narrow && !x_scaled)) {
+    draw.small_x = kSmallOperand;
+  }
   return draw;
 }
 

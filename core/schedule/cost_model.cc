@@ -110,6 +110,26 @@ DecodeCost IntegerDecodeCost(int bits, DataType compute, bool is_signed) {
   return {integer + 4, integer, 0};
 }
 
+// Of the four registers of a k32 step, by counting decode_byte_step: a shift and a mask for codes that a cell holds
+// whole, less the shifts of those that lie in place, and a pair of them for each run of bits of the others; permutes
+// where codes are looked up; two operations for a zero point.
+DecodeCost ByteDecodeCost(const NormalizedOperator& op) {
+  const PackedLayout layout = PackedLayout::For(op);
+  if (layout.placement == CodePlacement::kNatural) return {};
+  const int bits = layout.bits;
+  double integer = 0;
+  if (layout.placement == CodePlacement::kByteTable) {
+    integer = bits == 4 ? 2 * 11 : 2 * 4;
+  } else if (bits < 8) {
+    const int whole = 8 / bits, rest = 8 % bits, left = 16 - whole * 2 * bits;
+    const int runs = rest == 0 ? 0 : left * ((bits + rest - 1) / rest);
+    integer = (whole * 2 * bits * (2 - 1.0 / whole) + 2 * runs) / 4;
+    if (op.weight().element.tabular()) integer += 8;
+  }
+  if (op.weight().zeros != ZeroMode::kNone) integer += 8;
+  return {integer, integer, 0};
+}
+
 // The same by counting decode_fp8_step (a permute, and mostly a conversion, which takes an integer operation's place;
 // to bf16 three operations more, one of them an integer's), decode_float_step (masks, shifts - none where a code tops
 // its cell -, an addition, a mask and an addition for a NaN) and the lookups in decode_shared_table: indices, loads, a
@@ -135,6 +155,7 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
   const WeightType& weight = op.weight();
   DecodeCost cost;
   if (!weight.element.quantized()) return cost;
+  if (Bytes(op.activation()) == 1) return ByteDecodeCost(op);
   if (weight.element.tabular()) {
     if (weight.element.bits > 4) {
       cost = pair_table ? LookupDecodeCost(weight.element.bits) : FloatDecodeCost(weight.element, op.compute(), target);

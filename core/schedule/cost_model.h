@@ -55,8 +55,8 @@ double Overlap(std::initializer_list<double> parts, double norm);
 // one round.
 double WaveQuantisation(double blocks, double places);
 
-// Warp instructions to decode one 16 x 16 weight fragment, of which so many integer ones and wavefronts of shared
-// memory.
+// Warp instructions to decode one 16 x 16 weight fragment, or of 16 x 32 with activations of 8 bits, of which so many
+// integer ones and wavefronts of shared memory.
 struct DecodeCost {
   double instructions = 0;
   double integer = 0;

@@ -1,6 +1,7 @@
 #include "core/tuning/error_bound.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "core/layout/packed_layout.h"
 
@@ -30,9 +31,16 @@ double Gamma(int64_t k) {
 // (see core/reference/operand_draw.h), so that a chunk's sums are integers of at most 128 * 64 = 2^13 and no bit of
 // them is lost, and the bound holds what is added in fp32 (an addition a chunk, each 2^-24 of the sum so far) and what
 // splits add.
+//
+// Packed weights are summed in segments, the columns that share a group and a block of 128, or of fp8 128 columns: each
+// is rounded to fp32 (int32 sums), scaled and added, and the sum so far is rounded once more for each.
 double Gamma8(const NormalizedOperator& op) {
-  const int64_t additions = op.activation() == DataType::kI8 ? 1 : (op.k() + 127) / 128;
-  return (additions + 64) * kFloatRoundoff;
+  const WeightType& weight = op.weight();
+  const bool groups = weight.has_scale && weight.group != op.k();
+  const int64_t segment = groups ? std::gcd(weight.group, int64_t{128}) : 128;
+  const bool promoted = groups || op.activation() != DataType::kI8;
+  const int64_t additions = promoted ? (op.k() + segment - 1) / segment + 2 : 1;
+  return static_cast<double>(additions + 64) * kFloatRoundoff;
 }
 
 // Factors of sums of 8-bit operands, each product rounded once: by channel, row, tensor.
@@ -42,7 +50,7 @@ double SumScaling(const NormalizedOperator& op) { return Bytes(op.activation()) 
 // floats), and rounded once to the compute type for other tables and for zeros that are numbers.
 double DecodeRoundoff(const NormalizedOperator& op) {
   const WeightType& w = op.weight();
-  if (Bytes(op.activation()) == 1) return 0;  // nothing is decoded
+  if (Bytes(op.activation()) == 1) return 0;  // exactly, or nothing is decoded
   const bool rounded = (w.element.tabular() && !w.element.ExactIn(op.compute())) || w.zeros == ZeroMode::kOriginal;
   return rounded ? UnitRoundoff(op.compute()) : 0;
 }

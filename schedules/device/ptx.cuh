@@ -245,6 +245,11 @@ LADDER_DEVICE void mma_16832(I8, I8, int (&c)[4], const u32 (&a)[4], const u32 b
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+LADDER_DEVICE void mma_16832(U8, I8, int (&c)[4], const u32 (&a)[4], const u32 b0, const u32 b1) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
 #define LADDER_MMA_FP8(A, B, a_name, b_name)                                                       \
   LADDER_DEVICE void mma_16832(A, B, float(&c)[4], const u32(&a)[4], const u32 b0, const u32 b1) { \
     asm volatile("mma.sync.aligned.m16n8k32.row.col.f32." a_name "." b_name                        \

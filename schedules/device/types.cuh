@@ -26,6 +26,7 @@ struct F32 {};
 struct E4M3 {};
 struct E5M2 {};
 struct I8 {};
+struct U8 {};  // of weights only
 
 // Bytes of an element, and what products of two elements are summed in.
 template <class Type>
@@ -38,6 +39,8 @@ template <>
 inline constexpr int kBytesOf<E5M2> = 1;
 template <>
 inline constexpr int kBytesOf<I8> = 1;
+template <>
+inline constexpr int kBytesOf<U8> = 1;
 template <class Compute>
 struct SumOf {
   using Type = float;

@@ -40,4 +40,15 @@ LADDER_DEVICE void wgmma_settle(int (&acc)[kCount]) {
 #endif
 }
 
+// Ties registers of operand A to the point before the fence that precedes their product: the compiler may otherwise
+// move the last steps of a short decode behind it.
+LADDER_DEVICE void wgmma_ready(u32 (&a)[4]) {
+#ifndef LADDER_EMULATOR
+#pragma unroll
+  for (int i = 0; i < 4; i++) asm volatile("" : "+r"(a[i])::"memory");
+#else
+  static_cast<void>(a);
+#endif
+}
+
 }  // namespace ladder

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/layout/packed_layout.h"
+#include "core/reference/operand_draw.h"
 
 namespace ladder {
 namespace {
@@ -110,10 +111,44 @@ std::string LookupText(const ElementType& element, DataType compute) {
                     element.bits);
 }
 
-// A type of schedules/device/decode.cuh.
+// A type of schedules/device/byte_decode.cuh.
+std::string ByteWeightName(const NormalizedOperator& op) {
+  const ElementType& element = op.weight().element;
+  if (op.activation() == DataType::kI8) {
+    if (element.kind == ElementKind::kUnsigned) {
+      return absl::StrFormat("ladder::LowBytes<%d, ladder::%s, 0>", element.bits, element.bits < 8 ? "I8" : "U8");
+    }
+    return element.bits == 1 ? "ladder::SignBytes" : absl::StrFormat("ladder::TopBytes<%d>", element.bits);
+  }
+  if (element.bits == 8) {
+    return absl::StrFormat("ladder::LowBytes<8, %s, 0>", TypeName(CodeType(element)));
+  }
+  if (PlacedInFp8(element)) {
+    if (element.kind == ElementKind::kUnsigned)
+      return absl::StrFormat("ladder::LowBytes<%d, ladder::E4M3, 9>", element.bits);
+    return absl::StrFormat("ladder::FloatBytes<%d, %d, %d>", element.bits, element.format.mantissa_bits,
+                           kE4M3.bias - element.format.bias);
+  }
+  const DataType byte = ByteType(op);
+  std::array<uint32_t, 4> words{};
+  const std::vector<float> values = element.Values();
+  for (size_t code = 0; code < values.size(); code++) {
+    uint8_t stored = 0;
+    StoreElement(byte, &stored, 0, values[code]);
+    words[code / 4] |= uint32_t{stored} << (8 * (code % 4));
+  }
+  return absl::StrFormat("ladder::TableBytes<%d, %s, 0x%08xu, 0x%08xu, 0x%08xu, 0x%08xu>", element.bits, TypeName(byte),
+                         words[0], words[1], words[2], words[3]);
+}
+
+// A type of schedules/device/decode.cuh, or of byte_decode.cuh.
 std::string WeightName(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
-  if (element.quantized() && Bytes(op.activation()) == 1) return std::string(TypeName(CodeType(element)));
+  const PackedLayout layout = PackedLayout::For(op);
+  if (layout.k32()) return ByteWeightName(op);
+  if (element.quantized() && layout.placement == CodePlacement::kNatural) {
+    return std::string(TypeName(CodeType(element)));
+  }
   switch (element.kind) {
     case ElementKind::kSigned:
       if (element.bits == 4) return "ladder::Integer4<8>";
@@ -156,7 +191,74 @@ absl::Status CheckTable(const ElementType& element, DataType compute) {
   return absl::OkStatus();
 }
 
+// Of which fp8 codes multiply is a matter of the architecture.
+absl::Status SupportsFp8(const NormalizedOperator& op, const Target& target) {
+  if (op.activation() == DataType::kI8 || target.capability() >= 89) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("a: fp8 products need sm_89 or later, not ", target.arch, "; nearest: fp16, bf16, int8"));
+}
+
+// Every value is a finite number that the bytes of the products hold exactly.
+absl::Status CheckByteValues(const NormalizedOperator& op) {
+  const ElementType& element = op.weight().element;
+  const auto refuse = [&](absl::string_view nearest) {
+    return absl::UnimplementedError(absl::StrCat("w: ", element.name, " weights with ", Name(op.activation()),
+                                                 " activations are not served; nearest: ", nearest));
+  };
+  if (op.activation() == DataType::kI8) {
+    return element.tabular() ? refuse("int1 to int8, uint1 to uint8") : absl::OkStatus();
+  }
+  if (element.bits == 8 && element.kind == ElementKind::kFloat && PlacedInFp8(element)) return absl::OkStatus();
+  for (const float value : element.Values()) {
+    if (!std::isfinite(value)) return refuse("finite values");
+  }
+  if (!PlacedInFp8(element) && (element.bits > 4 || !element.ExactIn(ByteType(op)))) {
+    return refuse("int1 to int4, fp4_e2m1, fp6_e2m3, fp6_e3m2, fp8_e4m3, fp8_e5m2");
+  }
+  if (Span(element) > kGreatestSpan) return refuse("values of at most 512 times their common step");
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+DataType ByteType(const NormalizedOperator& op) {
+  const ElementType& element = op.weight().element;
+  if (op.activation() == DataType::kI8) return DataType::kI8;
+  if (element.kind == ElementKind::kFloat && element.bits == 8) return CodeType(element);
+  return PlacedInFp8(element) || element.ExactIn(DataType::kE4M3) ? DataType::kE4M3 : DataType::kE5M2;
+}
+
+absl::Status SupportsByteWeight(const NormalizedOperator& op, const Target& target) {
+  const WeightType& weight = op.weight();
+  if (!PackedLayout::For(op).k32()) {
+    return absl::UnimplementedError(
+        absl::StrCat("a: ", Name(op.activation()), " activations with ", weight.element.name,
+                     " weights as they are, not packed, are not served; nearest: fp16, bf16"));
+  }
+  if (absl::Status status = CheckByteValues(op); !status.ok()) return status;
+  if (absl::Status status = SupportsFp8(op, target); !status.ok()) return status;
+  if (op.out() == DataType::kI32) {
+    return absl::UnimplementedError("out: int32 is not served yet; nearest: fp32, rounded once");
+  }
+  if (!weight.has_scale) {
+    return absl::UnimplementedError("scale: packed weights without scales are not served; nearest: fp16, bf16");
+  }
+  if (weight.scale == DataType::kF32) {
+    return absl::UnimplementedError("scale: fp32 scales of packed weights are not served; nearest: fp16, bf16");
+  }
+  if (weight.group != op.k() && weight.group % 32 != 0) {
+    return absl::UnimplementedError(absl::StrCat("group: with 8-bit activations groups are multiples of 32 or K, not ",
+                                                 weight.group, "; nearest: ", (weight.group + 31) / 32 * 32));
+  }
+  if (weight.zeros == ZeroMode::kNone) return absl::OkStatus();
+  if (weight.zeros != ZeroMode::kQuantized || op.activation() != DataType::kI8 || weight.element.bits == 8) {
+    return absl::UnimplementedError(absl::StrCat("zeros: ", Name(weight.zeros), " zeros of ", weight.element.name,
+                                                 " with ", Name(op.activation()),
+                                                 " activations are not served; nearest: quantized zeros of uint1 to "
+                                                 "uint7 with int8 activations, none"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& target) {
   const WeightType& weight = op.weight();
@@ -172,10 +274,7 @@ absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& tar
         absl::StrCat("w: ", element.name, " weights with ", Name(activation),
                      " activations are not served; nearest: ", integer ? "int8" : "fp8_e4m3, fp8_e5m2"));
   }
-  if (!integer && target.capability() < 89) {
-    return absl::UnimplementedError(
-        absl::StrCat("a: fp8 products need sm_89 or later, not ", target.arch, "; nearest: fp16, bf16, int8"));
-  }
+  if (absl::Status status = SupportsFp8(op, target); !status.ok()) return status;
   if (op.out() == DataType::kI32) {
     return absl::UnimplementedError("out: int32 is not served yet; nearest: fp32, rounded once");
   }
@@ -215,10 +314,11 @@ std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
   absl::StrAppendFormat(&text, "  static constexpr ladder::Act kAct = ladder::Act::%s;\n", ActName(op.act()));
   absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s, kOutputScale = %s, kResidual = %s;\n",
                         BoolName(op.bias()), BoolName(op.scales_output()), BoolName(op.residual()));
-  // Scales per channel are the epilogue's where activations have 8 bits, and the decoder's elsewhere.
+  // Scales per channel of weights of 8 bits that are not packed are the epilogue's, and the main loop's elsewhere.
+  const bool natural = PackedLayout::For(op).placement == CodePlacement::kNatural;
   absl::StrAppendFormat(&text, "  static constexpr bool kChannelScale = %s, kRowScale = %s, kSumScale = %s;\n",
-                        BoolName(scaled && Bytes(op.activation()) == 1),
-                        BoolName(op.activation_scale() == ActivationScale::kRow), BoolName(op.scales_sums()));
+                        BoolName(scaled && natural), BoolName(op.activation_scale() == ActivationScale::kRow),
+                        BoolName(op.scales_sums()));
   if (!shape.parameters.empty()) {
     text += "  static constexpr int ";
     for (size_t i = 0; i < shape.parameters.size(); i++) {
@@ -242,6 +342,7 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
 }
 
 bool CanDecode(const NormalizedOperator& op, bool shared_table) {
+  if (Bytes(op.activation()) == 1) return !shared_table;  // tables lie in registers
   const ElementType& element = op.weight().element;
   return shared_table ? element.tabular() && (element.bits == 4 || IsLookup(element)) : !IsLookup(element);
 }
@@ -257,6 +358,7 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   const ElementType& element = weight.element;
   if (!element.quantized()) return absl::UnimplementedError("weights are not quantised");
   if (Bytes(op.activation()) == 1) {
+    // Of the schedules for 16 bits; SupportsByteWeight says what the others do.
     return absl::UnimplementedError(absl::StrCat("a: ", Name(op.activation()), " activations with ", element.name,
                                                  " weights are not served; nearest: fp16, bf16"));
   }

@@ -33,8 +33,9 @@ struct KernelShape {
 //   Compute, Output    ladder::F16, BF16, F32
 //   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Integer<bits, offset>, Signs (int1);
 //                      Table4<...>, Table<bits, ...> (tables and floats of up to 4 bits); Float<...>, HalfOfF16 (wider
-//                      floats); Values, a type before Config that derives from Lookup<bits> (wider tables); F16, BF16,
-//                      E4M3, E5M2 or I8 for those that are multiplied as they are
+//                      floats); Values, a type before Config that derives from Lookup<bits> (wider tables); with 8-bit
+//                      activations TopBytes<bits>, SignBytes, LowBytes<bits, ...>, FloatBytes<bits, ...>,
+//                      TableBytes<bits, ...>; F16, BF16, E4M3, E5M2 or I8 for those that are multiplied as they are
 //   Bias               the bias's type
 //   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
 //   kN, kK, kGroup     int; kGroup == kK for one scale per channel
@@ -57,6 +58,14 @@ int64_t SharedTableBytes(const NormalizedOperator& op);
 // can hold, with fp16 or bf16 scales whose group is a multiple of 16 or K,
 // zeros for unsigned elements only. Unimplemented naming the field and the nearest that is served otherwise.
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
+
+// The type of the bytes that packed weights are decoded to for 8-bit activations; unsigned 8-bit codes go by int8 too.
+DataType ByteType(const NormalizedOperator& op);
+// Ok if byte_decode.cuh decodes the weight for the operator's 8-bit activations, by a device of this target's
+// architecture: integers of 1 to 8 bits with int8 (quantized zeros up to 7 bits); with fp8 floats of 4, 6 and 8 bits
+// and what has at most 4 bits and values that fp8 holds; 16-bit or 8-bit scales whose group is a multiple of 32 or K.
+// Unimplemented naming the field and the nearest that is served otherwise.
+absl::Status SupportsByteWeight(const NormalizedOperator& op, const Target& target);
 
 // Ok if the weight is multiplied as it is, both operands of 16 bits or both of 8, by a device of this target's
 // architecture. Unimplemented naming the field and the nearest that is served otherwise.

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/layout/packed_layout.h"
 #include "core/schedule/cost_model.h"
 #include "schedules/matmul/config.h"
 
@@ -39,6 +40,10 @@ constexpr double kCacheRate = 2.3;        // of the caches that all blocks read 
 constexpr double kOverlap = 3.14;         // norm of the limits: 1 would add them, infinity take the greatest
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Columns of a block: 128 bytes of x; and the words that a lane has of it and a row tile.
+int64_t BlockColumns(const NormalizedOperator& op) { return 128 / Bytes(op.compute()); }
+int64_t BlockWords(const NormalizedOperator& op) { return op.weight().element.bits * 2 / Bytes(op.compute()); }
 
 bool OneOf(int64_t value, std::initializer_list<int64_t> values) {
   return std::find(values.begin(), values.end(), value) != values.end();
@@ -78,21 +83,29 @@ struct Plan {
     threads = 32 * warps * row_warps;
     block_rows = 16 * row_tiles * row_warps;
     tiles = CeilDiv(op.n(), block_rows);
-    units = CeilDiv(CeilDiv(op.k(), 64), unit);
+    units = CeilDiv(CeilDiv(op.k(), BlockColumns(op)), unit);
     units_per_split = CeilDiv(units, splits);
     token_tiles = CeilDiv(rows, 8);
     const bool per_channel = weight.group == op.k();
-    segments = per_channel ? 0 : 64 * unit / std::gcd(weight.group, 64 * unit);
+    const int64_t columns = BlockColumns(op) * unit;
+    segments = per_channel ? 0 : columns / std::gcd(weight.group, columns);
     const int64_t table_bytes = pair_table != 0 ? SharedTableBytes(op) : 0;
-    const int64_t x_bytes = rows * (units_per_split * unit * 64 * 2 + 16);
+    const int64_t x_bytes = rows * (units_per_split * unit * 128 + 16);
     const int64_t sums_bytes = warps * rows * (block_rows + 4) * 4;
     sums_over_x = table_bytes + x_bytes + sums_bytes > kSeparateSumsBytes;
     shared_bytes =
         kFlagBytes + (sums_over_x ? std::max(table_bytes + x_bytes, sums_bytes) : table_bytes + x_bytes + sums_bytes);
     const int64_t planes = weight.zeros == ZeroMode::kNone ? 1 : 2;
-    registers =
-        static_cast<int>(24 + loads * row_tiles * (weight.element.bits * unit + planes * segments) +
-                         row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles + OtherRegisters(weight));
+    registers = static_cast<int>(24 + loads * row_tiles * (BlockWords(op) * unit + planes * segments) +
+                                 row_tiles * token_tiles * (segments > 0 ? 8 : 4) + 4 * token_tiles);
+    registers += static_cast<int>(Bytes(op.compute()) == 1 ? OtherRegistersOfBytes(op) : OtherRegisters(weight));
+  }
+
+  // With activations of 8 bits the compiler reads more of x ahead; fp8 goes through fp16 pairs where mma.sync is not
+  // fp8's (sm_90).
+  int64_t OtherRegistersOfBytes(const NormalizedOperator& op) const {
+    const int64_t ahead = 10 * unit + (unit > 2 ? 16 * (token_tiles - 1) : 0);
+    return op.compute() == DataType::kI8 ? ahead : ahead + 20 * row_tiles;
   }
 
   // What the assembler's figures show on top for weights of other widths than 4 bits: B fragments that long units of
@@ -139,7 +152,9 @@ class DecodeSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
     }
-    if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
+    const bool bytes = op.weight().element.quantized() && Bytes(op.activation()) == 1;
+    absl::Status supported = bytes ? SupportsByteWeight(op, target) : SupportsQuantizedWeight(op);
+    if (!supported.ok()) return supported;
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));
     if (Some(op, m, target, 1).empty()) {
       return absl::UnimplementedError(absl::StrCat("decode: ", m, " rows of K = ", op.k(), " fit no shared memory"));
@@ -201,11 +216,11 @@ class DecodeSchedule final : public Schedule {
     const double blocks = static_cast<double>(plan.tiles * plan.splits);
     const double row_tiles = static_cast<double>(plan.row_tiles);
     const double tokens = static_cast<double>(plan.token_tiles);
-    const double steps = static_cast<double>(4 * plan.unit);  // k16 steps of a turn
+    const double steps = static_cast<double>(4 * plan.unit);  // of a turn
     // The busiest multiprocessor's work over the average.
     const double share = std::ceil(blocks / processors) * processors / blocks;
 
-    // What a 16 x 16 weight fragment costs: decode, product, loads, and its part of the scales.
+    // What the weight fragment of a step costs: decode, product, loads, and its part of the scales.
     const DecodeCost decode = FragmentDecodeCost(op, plan.pair_table != 0, false, target);
     const double scaling = static_cast<double>(plan.segments) / steps;
     const double instructions =
@@ -256,7 +271,7 @@ class DecodeSchedule final : public Schedule {
     if (m < 1 || m > kMaxRows) return some;
     const int64_t rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
     // As many bytes in flight take more columns of narrow codes.
-    const int64_t widest = op.weight().element.bits < 4 ? 4 : 2;
+    const int64_t widest = BlockWords(op) < 4 ? 4 : BlockWords(op) <= 8 ? 2 : 1;
     for (const int64_t row_tiles : {1, 2, 4}) {
       for (const int64_t row_warps : {1, 2, 4}) {
         if (row_warps > 1 && rows < 4) continue;  // sharing x pays when there is much of it

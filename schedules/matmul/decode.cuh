@@ -1,19 +1,24 @@
 // Decode: few activation rows (m <= kRows <= 16) against quantised weights, bound by reading the weights once.
 //
 // A block computes kBlockRows = 16 * kRowTiles * kRowWarps weight rows for one of kSplits slices of K. Its warps form
-// kRowWarps x kWarps: warps of one row group share rows and take turns along K, a unit of kUnit 64-column blocks each.
-// D = W * X^T by mma.m16n8k16, weights being operand A:
-//   A  lane t holds rows t/4 (+8) of a row tile; a lane loads 4 bytes for each bit of a code, its four k16 steps of a
-//      64-column block.
+// kRowWarps x kWarps: warps of one row group share rows and take turns along K, a unit of kUnit blocks each. A block
+// has four steps of the matrix instruction and 128 bytes of a row of x: 64 columns in k16 steps, or with activations of
+// 8 bits 128 columns in k32 steps. D = W * X^T by mma.m16n8k16 or m16n8k32, weights being operand A:
+//   A  lane t holds rows t/4 (+8) of a row tile; a lane loads 4 bytes, or 8, for each bit of a code, its four steps of
+//   a
+//      block.
 //      kLoads units are in flight in registers; being constants, the first are issued before the previous kernel ends.
 //   B  activation row t/4 (+8 for the second tile), by ldmatrix from x, staged once in shared memory in natural order:
 //      [m][slice of K], rows padded by 16 bytes so that eight rows fall into different banks. Lanes of rows >= m read
 //      row m - 1 again: a column of D depends on its own row of x only, and theirs are not stored.
 //   D  lane t holds weight rows t/4 (+8), activation rows 2(t%4) + {0, 1} (+8 for the second tile).
 // Scales multiply fp32 partial sums at the end of each group (of each segment, the part of a group inside a unit), or
-// the finished sum when there is one per channel; rescaled zeros need them in the weights. Warps of a row group reduce
-// through shared memory in a fixed order, blocks of a tile through the workspace (split_k.cuh).
+// the finished sum when there is one per channel; rescaled zeros need them in the weights. Sums of int8 are int32 and
+// exact until then; those of fp8, which the tensor cores add up with about 14 bits, become fp32 every 128 columns.
+// Warps of a row group reduce through shared memory in a fixed order, blocks of a tile through the workspace
+// (split_k.cuh).
 #pragma once
+#include "schedules/device/byte_decode.cuh"
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/scales.cuh"
 #include "schedules/matmul/epilogue.cuh"
@@ -21,13 +26,27 @@
 
 namespace ladder {
 
+// How a lane's words become A fragments, by the bytes of an activation.
+template <class Config, int kBytes>
+struct FragmentDecoder {
+  using Type = Dequantizer<Config, false>;
+  static constexpr int kExponent = 0;
+};
+template <class Config>
+struct FragmentDecoder<Config, 1> {
+  using Type = ByteDequantizer<Config>;
+  static constexpr int kExponent = Config::Weight::kExponent;
+};
+
 template <class Config>
 struct DecodeKernel {
   using Compute = typename Config::Compute;
   using Scale = typename Config::Scale;
   using Weight = typename Config::Weight;
   using Plane = ScalePlane<Config>;
-  using Dequantize = Dequantizer<Config, false>;
+  static constexpr int kXBytes = kBytesOf<Compute>;  // of an activation
+  using Decoder = FragmentDecoder<Config, kXBytes>;
+  using Dequantize = typename Decoder::Type;
 
   static constexpr int kRows = Config::kRows, kRowTiles = Config::kRowTiles, kRowWarps = Config::kRowWarps;
   static constexpr int kWarps = Config::kWarps, kUnit = Config::kUnit, kLoads = Config::kLoads;
@@ -38,33 +57,51 @@ struct DecodeKernel {
   static constexpr int kBlockColumns = columns_of<Config>(kBlockRows);  // of y
   static constexpr int kTokenTiles = (kRows + 7) / 8;
 
-  // K in 64-column blocks and in units; what a split takes.
-  static constexpr int kBlocks = (Config::kK + 63) / 64;
+  // K in blocks and in units; what a split takes.
+  static constexpr int kStepColumns = 32 / kXBytes;
+  static constexpr int kKBlock = 4 * kStepColumns;
+  static constexpr int kWords = Weight::kBits * 2 / kXBytes;  // of a lane, row tile and block
+  static constexpr int kBlocks = (Config::kK + kKBlock - 1) / kKBlock;
   static constexpr int kUnits = (kBlocks + kUnit - 1) / kUnit;
   static constexpr int kUnitsPerSplit = (kUnits + kSplits - 1) / kSplits;
-  static constexpr int kSliceColumns = kUnitsPerSplit * kUnit * 64;
+  static constexpr int kSliceColumns = kUnitsPerSplit * kUnit * kKBlock;
   static constexpr int kRowBlocks = (Config::kN + 63) / 64;
-  static constexpr int kBlockBytes = 512 * Weight::kBits;  // of 64 rows and columns
+  static constexpr int kBlockBytes = 512 * kWords;  // of 64 rows
 
-  // A segment: the columns of a unit that surely share a group.
-  static constexpr int kSegmentColumns = Plane::kPerChannel ? 64 * kUnit : common_divisor(Config::kGroup, 64 * kUnit);
-  static constexpr int kSegmentSteps = kSegmentColumns / 16;
+  // A segment: the columns of a unit that surely share a group, and of fp8 no more than are summed by tensor cores.
+  using Part = typename SumOf<Compute>::Type;
+  static constexpr bool kPromotes = kXBytes == 1 && !SameType<Part, int>::value;
+  static constexpr int kGroupColumns =
+      Plane::kPerChannel ? kKBlock * kUnit : common_divisor(Config::kGroup, kKBlock* kUnit);
+  static constexpr int kSegmentColumns = kPromotes ? common_divisor(kGroupColumns, 128) : kGroupColumns;
+  static constexpr int kSegmentSteps = kSegmentColumns / kStepColumns;
+  static_assert(kSegmentColumns % kStepColumns == 0, "a step has one scale");
   static constexpr int kSegments = 4 * kUnit / kSegmentSteps;
   static constexpr bool kRescale = Config::kZeros == Zeros::kRescale;
   static constexpr bool kScaleSegments = !Plane::kPerChannel && !kRescale;  // scales on partial sums
   static constexpr bool kScaleAtEnd = Plane::kPerChannel && !kRescale;
   static constexpr bool kLoadScales = !Plane::kPerChannel;  // a scale (and a zero) per segment
+  static constexpr bool kPartSegments = kScaleSegments || kPromotes;
+  template <bool kParts, class P>
+  struct SumType {
+    using Type = float;
+  };
+  template <class P>
+  struct SumType<false, P> {
+    using Type = P;
+  };
+  using Sum = typename SumType<kPartSegments, Part>::Type;
 
   // Shared memory: a flag, the pair table, then x; partial sums of the warps after x or over it.
   static constexpr u32 kTableAt = 16;
   static constexpr u32 kXAt = kTableAt + (kPairTable ? kSharedTableBytes<Weight> : 0);
-  static constexpr u32 kXStride = kSliceColumns * 2 + 16;
+  static constexpr u32 kXStride = kSliceColumns * kXBytes + 16;
   static constexpr u32 kSumsAt = Config::kSumsOverX ? kTableAt : kXAt + kRows * kXStride;
   static constexpr u32 kSumStride = kBlockRows + 4;  // 2 * kSumStride = 8 mod 32: a warp's stores fall into 32 banks
 
   // What a warp has in flight: the words of a unit and the scales and zeros of its segments.
   struct Load {
-    u32 words[kRowTiles][kUnit][Weight::kBits];
+    u32 words[kRowTiles][kUnit][kWords];
     u32 scales[kRowTiles][kSegments];
     u32 zeros[kRowTiles][kSegments];
   };
@@ -97,7 +134,7 @@ struct DecodeKernel {
 
   static LADDER_DEVICE void load(const MatmulArguments& p, const Position& at, int unit, Load& load) {
     const int block = (at.first_unit + unit) * kUnit;
-    const LaneWords<Weight::kBits> words(
+    const LaneWords<kWords> words(
         static_cast<const u8*>(p.w) + (static_cast<i64>(at.row_block) * kBlocks + block) * kBlockBytes, at.row_tile,
         at.lane);
 #pragma unroll
@@ -110,7 +147,7 @@ struct DecodeKernel {
     if constexpr (kLoadScales) {
 #pragma unroll
       for (int s = 0; s < kSegments; s++) {
-        const int group = Plane::group_of(block * 64 + s * kSegmentColumns);
+        const int group = Plane::group_of(block * kKBlock + s * kSegmentColumns);
 #pragma unroll
         for (int r = 0; r < kRowTiles; r++) {
           load.scales[r][s] = load_scale(p, at, r, group);
@@ -123,7 +160,8 @@ struct DecodeKernel {
   // x[0 .. m) of the split's columns into shared memory; zeros beyond K. Through registers, not cp.async: that bypasses
   // the L1 cache, in which blocks of one multiprocessor share x, and took 0.8 to 4 us more a launch (m = 1, H200).
   static LADDER_DEVICE void stage_activations(const MatmulArguments& p, u32 shared, int first_column) {
-    constexpr int kChunks = kSliceColumns / 8;
+    constexpr int kChunkColumns = 16 / kXBytes;
+    constexpr int kChunks = kSliceColumns / kChunkColumns;
     constexpr int kBatch = 4;  // loads in flight
     const int chunks = p.m * kChunks;
     for (int first = thread_id(); first < chunks; first += kBatch * kThreads) {
@@ -131,7 +169,7 @@ struct DecodeKernel {
 #pragma unroll
       for (int b = 0; b < kBatch; b++) {
         const int i = first + b * kThreads;
-        if (i < chunks) values[b] = load_activations(p, i / kChunks, first_column + i % kChunks * 8);
+        if (i < chunks) values[b] = load_activations(p, i / kChunks, first_column + i % kChunks * kChunkColumns);
       }
 #pragma unroll
       for (int b = 0; b < kBatch; b++) {
@@ -141,12 +179,20 @@ struct DecodeKernel {
     }
   }
 
-  // Eight values of a row of x, zeros beyond K.
+  // 16 bytes of a row of x, zeros beyond K.
   static LADDER_DEVICE Vec4 load_activations(const MatmulArguments& p, int row, int column) {
-    const u16* from = static_cast<const u16*>(p.x) + static_cast<i64>(row) * Config::kK + column;
-    if constexpr (Config::kK % 8 == 0) {
-      return column < Config::kK ? load_global_v4(from) : Vec4{0, 0, 0, 0};
+    const u8* bytes = static_cast<const u8*>(p.x) + (static_cast<i64>(row) * Config::kK + column) * kXBytes;
+    if constexpr (Config::kK * kXBytes % 16 == 0) {
+      return column < Config::kK ? load_global_v4(bytes) : Vec4{0, 0, 0, 0};
+    } else if constexpr (kXBytes == 1) {
+      u32 four[4] = {};
+#pragma unroll
+      for (int e = 0; e < 16; e++) {
+        if (column + e < Config::kK) four[e / 4] |= load_global_u8(bytes + e) << (8 * (e % 4));
+      }
+      return Vec4{four[0], four[1], four[2], four[3]};
     } else {
+      const u16* from = reinterpret_cast<const u16*>(bytes);
       u32 pair[4];
 #pragma unroll
       for (int e = 0; e < 4; e++) {
@@ -158,17 +204,25 @@ struct DecodeKernel {
     }
   }
 
+  static LADDER_DEVICE void multiply(Part (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    if constexpr (kXBytes == 1) {
+      mma_16832(typename Weight::Byte{}, Compute{}, c, a, b0, b1);
+    } else {
+      mma_16816(Compute{}, c, a, b0, b1);
+    }
+  }
+
   // Multiplies one unit into `sum`.
   static LADDER_DEVICE void compute(const Position& at, int unit, const Load& load, u32 lane_table,
                                     const u32 (&lane_x)[kTokenTiles], Dequantize (&dequantize)[kRowTiles],
-                                    float (&sum)[kRowTiles][kTokenTiles][4]) {
-    float part[kRowTiles][kTokenTiles][4] = {};
+                                    Sum (&sum)[kRowTiles][kTokenTiles][4]) {
+    Part part[kRowTiles][kTokenTiles][4] = {};
 #pragma unroll
     for (int j = 0; j < kUnit; j++) {
       if (kBlocks % kUnit != 0 && (at.first_unit + unit) * kUnit + j >= kBlocks) break;
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        u32 b[kTokenTiles][4];  // B fragments of two k16 steps
+        u32 b[kTokenTiles][4];  // B fragments of two steps
 #pragma unroll
         for (int t = 0; t < kTokenTiles; t++) load_matrix_x4(b[t], lane_x[t] + (unit * kUnit + j) * 128 + half * 64);
 #pragma unroll
@@ -188,15 +242,19 @@ struct DecodeKernel {
             }
 #pragma unroll
             for (int t = 0; t < kTokenTiles; t++) {
-              mma_16816(Compute{}, kScaleSegments ? part[r][t] : sum[r][t], a, b[t][2 * f], b[t][2 * f + 1]);
+              if constexpr (kPartSegments) {
+                multiply(part[r][t], a, b[t][2 * f], b[t][2 * f + 1]);
+              } else {
+                multiply(sum[r][t], a, b[t][2 * f], b[t][2 * f + 1]);
+              }
             }
           }
-          if (kScaleSegments && (step + 1) % kSegmentSteps == 0) add_scaled(load, segment, part, sum);
+          if (kPartSegments && (step + 1) % kSegmentSteps == 0) add_scaled(load, segment, part, sum);
         }
       }
     }
     // A unit cut short at the end of K leaves its last segment open.
-    if (kScaleSegments && kBlocks % kUnit != 0 && kSegmentSteps > 4) {
+    if (kPartSegments && kBlocks % kUnit != 0 && kSegmentSteps > 4) {
       const int blocks = kBlocks - (at.first_unit + unit) * kUnit;
 #pragma unroll
       for (int s = 0; s < kSegments; s++) {
@@ -207,25 +265,31 @@ struct DecodeKernel {
   }
 
   // sum += part * scale of the segment; part becomes zero.
-  static LADDER_DEVICE void add_scaled(const Load& load, int segment, float (&part)[kRowTiles][kTokenTiles][4],
-                                       float (&sum)[kRowTiles][kTokenTiles][4]) {
+  static LADDER_DEVICE void add_scaled(const Load& load, int segment, Part (&part)[kRowTiles][kTokenTiles][4],
+                                       Sum (&sum)[kRowTiles][kTokenTiles][4]) {
 #pragma unroll
     for (int r = 0; r < kRowTiles; r++) {
-      const u32 pair = load.scales[r][segment];
-      const float scale[2] = {to_float(Scale{}, pair & 0xffffu), to_float(Scale{}, pair >> 16)};
+      float scale[2] = {1.0f, 1.0f};
+      if constexpr (kScaleSegments) {
+        const u32 pair = load.scales[r][segment];
+        scale[0] = to_float(Scale{}, pair & 0xffffu);
+        scale[1] = to_float(Scale{}, pair >> 16);
+      }
 #pragma unroll
       for (int t = 0; t < kTokenTiles; t++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-          sum[r][t][i] += part[r][t][i] * scale[i / 2];
+          if (kRows == 1 && i % 2 == 1) continue;  // of an odd activation row
+          sum[r][t][i] += sum_number<kSegmentColumns <= 256>(part[r][t][i]) * scale[i / 2];
           part[r][t][i] = 0;
         }
       }
     }
   }
 
-  // A finished sum of row n, scaled.
-  static LADDER_DEVICE float scale_at_end(const MatmulArguments& p, int n, float value) {
+  // A finished sum of row n and activation row `token`, scaled.
+  static LADDER_DEVICE float scale_at_end(const MatmulArguments& p, int n, int token, float value) {
+    if constexpr (kXBytes == 1) value *= power_of_two(Decoder::kExponent) * token_factor<Config>(p, token);
     if constexpr (kScaleAtEnd) {
       value *=
           to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));
@@ -235,23 +299,23 @@ struct DecodeKernel {
 
   // Column `column` of the block's tile for one activation row: scale, epilogue, store. sum(row) is the finished sum of
   // a row of the tile.
-  template <class Sum>
-  static LADDER_DEVICE void finish(const MatmulArguments& p, int tile, int token, int column, const Sum& sum) {
+  template <class SumOfRow>
+  static LADDER_DEVICE void finish(const MatmulArguments& p, int tile, int token, int column, const SumOfRow& sum) {
     const int row = kGated<Config> ? column / 8 * 16 + column % 8 : column;
     const int n = tile * kBlockRows + row;
     if (n >= Config::kN) return;
-    const float up = kGated<Config> ? scale_at_end(p, n + 8, sum(row + 8)) : 0.0f;
+    const float up = kGated<Config> ? scale_at_end(p, n + 8, token, sum(row + 8)) : 0.0f;
     const float up_bias = kGated<Config> ? load_bias<Config>(p.bias, n + 8) : 0.0f;
     const int y_column = tile * kBlockColumns + column;
-    const float value =
-        finish_sum<Config>(p, scale_at_end(p, n, sum(row)), up, load_bias<Config>(p.bias, n), up_bias, token, y_column);
+    const float value = finish_sum<Config>(p, scale_at_end(p, n, token, sum(row)), up, load_bias<Config>(p.bias, n),
+                                           up_bias, token, y_column);
     store_output(typename Config::Output{}, p.y, static_cast<i64>(token) * kColumns<Config> + y_column, value);
   }
 
   // Split-K: block_sum(token, row) is this split's sum of a row of the tile. The last block to arrive adds them up.
-  template <class Sum>
+  template <class BlockSum>
   static LADDER_DEVICE void reduce_splits(const MatmulArguments& p, u32 shared, int tile, int split,
-                                          const Sum& block_sum) {
+                                          const BlockSum& block_sum) {
     u8* const partials = split_partials(p.workspace) + static_cast<i64>(tile) * kSplits * (kRows * kBlockRows * 4);
 #pragma unroll 1
     for (int i = thread_id(); i < p.m * kBlockRows; i += kThreads) {
@@ -274,7 +338,7 @@ struct DecodeKernel {
 
   // Adds the warps' sums and stores the outputs, or this split's share of them.
   static LADDER_DEVICE void reduce(const MatmulArguments& p, const Position& at, u32 shared, int tile, int split,
-                                   const float (&sum)[kRowTiles][kTokenTiles][4]) {
+                                   const Sum (&sum)[kRowTiles][kTokenTiles][4]) {
     const u32 sums = shared + kSumsAt;
     if constexpr (Config::kSumsOverX) block_sync();  // every warp is done with x and the table
 #pragma unroll
@@ -285,7 +349,10 @@ struct DecodeKernel {
         for (int i = 0; i < 4; i++) {
           const int token = 8 * t + 2 * (at.lane % 4) + i % 2;
           const int row = at.row + 16 * r + at.lane / 4 + 8 * (i / 2);
-          if (token < kRows) store_shared_f32(sums + ((at.warp * kRows + token) * kSumStride + row) * 4, sum[r][t][i]);
+          if (token < kRows) {
+            store_shared_f32(sums + ((at.warp * kRows + token) * kSumStride + row) * 4,
+                             static_cast<float>(sum[r][t][i]));
+          }
         }
       }
     }
@@ -336,16 +403,16 @@ struct DecodeKernel {
     if constexpr (kPairTable) build_shared_table<Weight>(shared + kTableAt, thread_id(), kThreads);
 
     wait_for_previous();
-    stage_activations(p, shared, at.first_unit * kUnit * 64);
+    stage_activations(p, shared, at.first_unit * kUnit * kKBlock);
     block_sync();
 
-    u32 lane_x[kTokenTiles];  // ldmatrix: lane t points at row t%8 of 8-column piece t/8
+    u32 lane_x[kTokenTiles];  // ldmatrix: lane t points at row t%8 of the 16-byte piece t/8
 #pragma unroll
     for (int t = 0; t < kTokenTiles; t++) {
       const int token = 8 * t + at.lane % 8;
       lane_x[t] = shared + kXAt + (token < p.m ? token : p.m - 1) * kXStride + at.lane / 8 * 16;
     }
-    float sum[kRowTiles][kTokenTiles][4] = {};
+    Sum sum[kRowTiles][kTokenTiles][4] = {};
     // A count the compiler can't see through: as straight-line code, the lookups of a short slice get scheduled all at
     // once and spill.
     at.units = static_cast<int>(shuffle(at.units, 0));

@@ -39,10 +39,12 @@ struct Parameters {
   int64_t SharedBytes(const NormalizedOperator& op) const {
     return std::max(stages * StageBytes(), tokens * (rows * Bytes(op.out()) + 16));
   }
-  // Accumulators (of fp8 also those of a stage), two sets of fragments, addresses.
+  // Accumulators (of fp8 also those of a stage), two sets of fragments, addresses; pairs of fp16, through which fp8
+  // goes where mma.sync has no products of it (sm_90).
   int Registers(const NormalizedOperator& op) const {
-    const int sets = Bytes(op.compute()) == 1 && op.compute() != DataType::kI8 ? 2 : 1;
-    return sets * 4 * row_tiles() * token_tiles() + 2 * (4 * row_tiles() + 2 * token_tiles()) + 56;
+    const bool fp8 = Bytes(op.compute()) == 1 && op.compute() != DataType::kI8;
+    return (fp8 ? 2 : 1) * 4 * row_tiles() * token_tiles() + 2 * (4 * row_tiles() + 2 * token_tiles()) + 56 +
+           (fp8 ? 28 : 0);
   }
   BlockResources Resources(const NormalizedOperator& op) const {
     return {.threads = threads(), .registers = std::min(Registers(op), 255), .shared_bytes = SharedBytes(op)};

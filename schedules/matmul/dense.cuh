@@ -110,17 +110,11 @@ struct DenseFragments {
   u32 x[DensePlan<Config>::kTokenTiles][2];
 };
 
-// Reads step `step` (0 .. 3) of the stage at `stage`.
+// Reads step `step` (0 .. 3) of the X rows at `x`.
 template <class Config>
-LADDER_DEVICE void dense_load_step(u32 stage, u32 warp_row, u32 warp_token, int step, DenseFragments<Config>& f) {
+LADDER_DEVICE void dense_load_x(u32 x, u32 warp_token, int step, DenseFragments<Config>& f) {
   using Plan = DensePlan<Config>;
   const u32 lane = lane_id();
-#pragma unroll
-  for (int i = 0; i < Plan::kRowTiles; i++) {
-    const u32 row = warp_row + 16 * i + (lane & 15);
-    load_matrix_x4(f.w[i], stage + row * 128 + (((2 * step + (lane >> 4)) ^ (row & 7)) << 4));
-  }
-  const u32 x = stage + Plan::kWBytes;
 #pragma unroll
   for (int j = 0; j + 1 < Plan::kTokenTiles; j += 2) {
     const u32 token = warp_token + 8 * j + (lane >> 4) * 8 + (lane & 7);
@@ -135,6 +129,19 @@ LADDER_DEVICE void dense_load_step(u32 stage, u32 warp_row, u32 warp_token, int 
     const u32 token = warp_token + 8 * (Plan::kTokenTiles - 1) + (lane & 7);
     load_matrix_x2(f.x[Plan::kTokenTiles - 1], x + token * 128 + (((2 * step + ((lane >> 3) & 1)) ^ (token & 7)) << 4));
   }
+}
+
+// Reads step `step` of the stage at `stage`.
+template <class Config>
+LADDER_DEVICE void dense_load_step(u32 stage, u32 warp_row, u32 warp_token, int step, DenseFragments<Config>& f) {
+  using Plan = DensePlan<Config>;
+  const u32 lane = lane_id();
+#pragma unroll
+  for (int i = 0; i < Plan::kRowTiles; i++) {
+    const u32 row = warp_row + 16 * i + (lane & 15);
+    load_matrix_x4(f.w[i], stage + row * 128 + (((2 * step + (lane >> 4)) ^ (row & 7)) << 4));
+  }
+  dense_load_x<Config>(stage + Plan::kWBytes, warp_token, step, f);
 }
 
 template <class Config>
@@ -230,6 +237,56 @@ LADDER_DEVICE void dense_store(u32 shared, const MatmulArguments& arguments, con
   }
 }
 
+// From a warp's sums to y: adds up those of all splits, in the last block of a tile to arrive, and stores. The ring,
+// over which this works, has been read when every warp is here.
+template <class Config>
+LADDER_DEVICE void dense_finish(const MatmulArguments& arguments, const DenseItem& item, u32 shared, u32 warp_row,
+                                u32 warp_token, DenseSums<Config, float>& total) {
+  using Plan = DensePlan<Config>;
+  auto& acc = total.at;
+  if constexpr (Config::kSplits > 1) {
+    u8* const mine = dense_parts<Config>(arguments, item, item.split);
+#pragma unroll
+    for (int i = 0; i < Plan::kRowTiles; i++) {
+#pragma unroll
+      for (int j = 0; j < Plan::kTokenTiles; j++) {
+        const float(&a)[4] = acc[i][j];
+        store_global_v4(mine + (i * Plan::kTokenTiles + j) * static_cast<i64>(Plan::kThreads * 16),
+                        Vec4{float_bits(a[0]), float_bits(a[1]), float_bits(a[2]), float_bits(a[3])});
+      }
+    }
+    fence_device();
+    block_sync();  // the ring has been read: its memory holds the flag
+    if (!last_to_arrive(arguments.workspace, item.tile, Config::kSplits, shared + Plan::kFlag)) return;
+    fence_device();
+  }
+  block_sync();  // the ring, or the flag, has been read
+  const u32 lane = lane_id();
+#pragma unroll
+  for (int i = 0; i < Plan::kRowTiles; i++) {
+    const u32 row = warp_row + 16 * i;
+    const float bias0 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row + lane / 4));
+    const float bias1 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row + lane / 4) + 8);
+#pragma unroll
+    for (int j = 0; j < Plan::kTokenTiles; j++) {
+      if constexpr (Config::kSplits > 1) {
+        // In the order of the splits, so that a result never depends on which block came last.
+#pragma unroll
+        for (int s = 0; s < Config::kSplits; s++) {
+          const Vec4 v = load_global_v4(dense_parts<Config>(arguments, item, s) +
+                                        (i * Plan::kTokenTiles + j) * static_cast<i64>(Plan::kThreads * 16));
+          const float part[4] = {bits_float(v.x), bits_float(v.y), bits_float(v.z), bits_float(v.w)};
+#pragma unroll
+          for (int e = 0; e < 4; e++) acc[i][j][e] = s == 0 ? part[e] : acc[i][j][e] + part[e];
+        }
+      }
+      dense_stage<Config>(arguments, item, shared, row, warp_token + 8 * j, acc[i][j], bias0, bias1);
+    }
+  }
+  block_sync();
+  dense_store<Config>(shared, arguments, item);
+}
+
 // Config: config.h's members, and kRows, kTokens, kRowWarps, kTokenWarps, kStages, kSplits, kRaster.
 template <class Config>
 LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
@@ -305,49 +362,7 @@ LADDER_DEVICE void DenseMatmul(const MatmulArguments& arguments) {
   copy_async_wait<0>();
   DenseSums<Config, float> total;
   total.assign(sums);
-  auto& acc = total.at;
-
-  if constexpr (Config::kSplits > 1) {
-    u8* const mine = dense_parts<Config>(arguments, item, item.split);
-#pragma unroll
-    for (int i = 0; i < Plan::kRowTiles; i++) {
-#pragma unroll
-      for (int j = 0; j < Plan::kTokenTiles; j++) {
-        const float(&a)[4] = acc[i][j];
-        store_global_v4(mine + (i * Plan::kTokenTiles + j) * static_cast<i64>(Plan::kThreads * 16),
-                        Vec4{float_bits(a[0]), float_bits(a[1]), float_bits(a[2]), float_bits(a[3])});
-      }
-    }
-    fence_device();
-    block_sync();  // the ring has been read: its memory holds the flag
-    if (!last_to_arrive(arguments.workspace, item.tile, Config::kSplits, shared + Plan::kFlag)) return;
-    fence_device();
-  }
-  block_sync();  // the ring, or the flag, has been read
-  const u32 lane = lane_id();
-#pragma unroll
-  for (int i = 0; i < Plan::kRowTiles; i++) {
-    const u32 row = warp_row + 16 * i;
-    const float bias0 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row + lane / 4));
-    const float bias1 = load_bias<Config>(arguments.bias, item.first_row + static_cast<int>(row + lane / 4) + 8);
-#pragma unroll
-    for (int j = 0; j < Plan::kTokenTiles; j++) {
-      if constexpr (Config::kSplits > 1) {
-        // In the order of the splits, so that a result never depends on which block came last.
-#pragma unroll
-        for (int s = 0; s < Config::kSplits; s++) {
-          const Vec4 v = load_global_v4(dense_parts<Config>(arguments, item, s) +
-                                        (i * Plan::kTokenTiles + j) * static_cast<i64>(Plan::kThreads * 16));
-          const float part[4] = {bits_float(v.x), bits_float(v.y), bits_float(v.z), bits_float(v.w)};
-#pragma unroll
-          for (int e = 0; e < 4; e++) acc[i][j][e] = s == 0 ? part[e] : acc[i][j][e] + part[e];
-        }
-      }
-      dense_stage<Config>(arguments, item, shared, row, warp_token + 8 * j, acc[i][j], bias0, bias1);
-    }
-  }
-  block_sync();
-  dense_store<Config>(shared, arguments, item);
+  dense_finish<Config>(arguments, item, shared, warp_row, warp_token, total);
 }
 
 }  // namespace ladder

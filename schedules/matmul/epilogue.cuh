@@ -130,6 +130,17 @@ LADDER_DEVICE float finish_sum(const MatmulArguments& p, float sum, float up, fl
   }
 }
 
+// 2^exponent, of a normal number.
+LADDER_DEVICE float power_of_two(int exponent) { return bits_float(static_cast<u32>(exponent + 127) << 23); }
+
+// What scales the sums of activation row `token` < m.
+template <class Config>
+LADDER_DEVICE float token_factor(const MatmulArguments& p, int token) {
+  float factor = Config::kSumScale ? p.sum_scale : 1.0f;
+  if constexpr (Config::kRowScale) factor *= load_global_f32(static_cast<const float*>(p.row_scale) + token);
+  return factor;
+}
+
 // Sums of 8-bit operands times what scales them: of row `row` and of the row 8 further, for tokens `token` and `token`
 // +
 // 1. What lies beyond M and N, and is never stored, keeps a factor of 1. Constant planes are loaded here and not once

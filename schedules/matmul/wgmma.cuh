@@ -33,15 +33,6 @@
 namespace ladder {
 
 // Where things lie in shared memory, and how scales are walked.
-// Arrivals by which a warp releases a stage. A warp barrier between converged lanes is no instruction, and racecheck,
-// which sees instructions, takes all lanes' reads but the arriving one's for unordered (31 hazards of 32); its runs let
-// every lane arrive.
-#ifdef LADDER_EVERY_LANE_RELEASES
-inline constexpr u32 kReleases = 32;
-#else
-inline constexpr u32 kReleases = 1;
-#endif
-
 template <class Config>
 struct WgmmaPlan {
   static constexpr int kTiles = Config::kMathGroups * Config::kRowTiles;  // of 64 rows
@@ -179,12 +170,6 @@ LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, 
       ring.advance();
     }
   }
-}
-
-// A math warp is done with a stage: one lane tells, for all of them have met in a product since they read their words.
-LADDER_DEVICE void release_stage(u32 empty) {
-  warp_sync();
-  if (lane_id() < kReleases) barrier_arrive(empty);
 }
 
 // One math group. The loop over stages is unrolled kUnroll times and stages come kUnroll at a time, so that where

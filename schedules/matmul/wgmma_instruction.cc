@@ -41,10 +41,10 @@ bool WgmmaTakes(DataType compute, int n) {
   return n % 8 == 0 && n >= 8 && n <= 256 && (compute != DataType::kI8 || n <= 32 || n % 16 == 0);
 }
 
-std::string WgmmaInstructionHeader(WgmmaSource source, DataType weight, DataType compute, int n) {
+std::string WgmmaInstructionHeader(WgmmaSource source, DataType weight, DataType compute, int n, bool unsigned_weight) {
   const bool registers = source == WgmmaSource::kRegisters;
   const int accumulators = n / 2;
-  const Names a_names = NamesOf(weight), b_names = NamesOf(compute);
+  const Names a_names = unsigned_weight ? Names{"u8", "U8"} : NamesOf(weight), b_names = NamesOf(compute);
   const bool integer = compute == DataType::kI8, wide = Bytes(compute) == 2;
   const int a = accumulators;  // operand numbers after the accumulators
   const int b = a + (registers ? 4 : 1);
@@ -62,14 +62,17 @@ template <class Compute, int kN>
 LADDER_DEVICE void wgmma_rs(typename SumOf<Compute>::Type (&acc)[kN / 2], const u32 (&a)[4], u64 b_descriptor,
                             u32 accumulate);
 template <class Weight, class Compute, int kN>
+LADDER_DEVICE void wgmma_rs(typename SumOf<Compute>::Type (&acc)[kN / 2], const u32 (&a)[4], u64 b_descriptor,
+                            u32 accumulate);
+template <class Weight, class Compute, int kN>
 LADDER_DEVICE void wgmma_ss(typename SumOf<Compute>::Type (&acc)[kN / 2], u64 a_descriptor, u64 b_descriptor,
                             u32 accumulate);
 )";
   // scale-d is a predicate; then, but for integers, the signs of A and B; and for 16 bits the transposition of what
   // comes from shared memory (none).
   const absl::string_view modifiers = integer ? "" : !wide ? ", 1, 1" : registers ? ", 1, 1, 0" : ", 1, 1, 0, 0";
-  absl::StrAppend(&text, "template <>\nLADDER_DEVICE void ",
-                  registers ? "wgmma_rs<" : absl::StrCat("wgmma_ss<", a_names.tag, ", "), b_names.tag, ", ", n, ">(",
+  absl::StrAppend(&text, "template <>\nLADDER_DEVICE void ", registers ? "wgmma_rs<" : "wgmma_ss<",
+                  registers && wide ? "" : absl::StrCat(a_names.tag, ", "), b_names.tag, ", ", n, ">(",
                   integer ? "int" : "float", " (&acc)[", accumulators, "], ", a_parameter,
                   ", u64 b_descriptor, u32 accumulate) {\n  asm volatile(\"{\\n.reg .pred p;\\nsetp.ne.b32 p, %", b + 1,
                   ", 0;\\n\"\n      \"wgmma.mma_async.sync.aligned.m64n", n, wide ? "k16." : "k32.",

@@ -19,6 +19,8 @@ inline constexpr char kWgmmaInstructionHeader[] = "ladder/wgmma_instruction.cuh"
 //
 //   template <class Compute, int kN>
 //   LADDER_DEVICE void wgmma_rs(Sum (&acc)[kN / 2], const u32 (&a)[4], u64 b_descriptor, u32 accumulate);
+//   template <class Weight, class Compute, int kN>  // of 8-bit types
+//   LADDER_DEVICE void wgmma_rs(Sum (&acc)[kN / 2], const u32 (&a)[4], u64 b_descriptor, u32 accumulate);
 //   template <class Weight, class Compute, int kN>
 //   LADDER_DEVICE void wgmma_ss(Sum (&acc)[kN / 2], u64 a_descriptor, u64 b_descriptor, u32 accumulate);
 //
@@ -31,7 +33,9 @@ inline constexpr char kWgmmaInstructionHeader[] = "ladder/wgmma_instruction.cuh"
 // 4) + (i & 1).
 //
 // REQUIRES: weight and compute are both fp16, both bf16, both int8, or each of them fp8; WgmmaTakes(compute, n).
-std::string WgmmaInstructionHeader(WgmmaSource source, DataType weight, DataType compute, int n);
+// `unsigned_weight`: of int8, that bytes of the weight are unsigned (U8).
+std::string WgmmaInstructionHeader(WgmmaSource source, DataType weight, DataType compute, int n,
+                                   bool unsigned_weight = false);
 
 // Whether the instruction exists: n a multiple of 8 from 8 to 256, of int8 above 32 a multiple of 16.
 bool WgmmaTakes(DataType compute, int n);

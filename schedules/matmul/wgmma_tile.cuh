@@ -24,6 +24,21 @@ struct RingPosition {
   }
 };
 
+// Arrivals by which a warp releases a stage. A warp barrier between converged lanes is no instruction, and racecheck,
+// which sees instructions, takes all lanes' reads but the arriving one's for unordered (31 hazards of 32); its runs let
+// every lane arrive.
+#ifdef LADDER_EVERY_LANE_RELEASES
+inline constexpr u32 kReleases = 32;
+#else
+inline constexpr u32 kReleases = 1;
+#endif
+
+// A math warp is done with a stage: one lane tells, for all of them have met in a product since they read their words.
+LADDER_DEVICE void release_stage(u32 empty) {
+  warp_sync();
+  if (lane_id() < kReleases) barrier_arrive(empty);
+}
+
 // One work item: an output tile and a range of k blocks: 128 bytes of a row of X, 64 columns or 128 of 8 bits.
 struct WorkItem {
   u32 tile;  // index of the output tile, in walking order

@@ -22,7 +22,8 @@ struct PackArguments {
   i64 n;
   i64 k;
   i64 groups;         // K / group; 0: no scales
-  int placement;      // CodePlacement: 0: not packed, copied with scales of the type they have; 1: integers; 2: tables
+  int placement;      // CodePlacement: 0: not packed, copied with scales of the type they have; 1: integers; 2: tables;
+                      // for activations of 8 bits 3: bytes; 4: looked up
   int bits;           // 1 to 8 (16 or 8 with placement 0)
   int offset_binary;  // 1: two's complement codes, packed as code + 2^(bits - 1)
   int zero_mode;      // 0 none, 1 original and 2 rescale (16-bit values), 3 quantized (`bits` each)
@@ -40,7 +41,7 @@ enum RandomKind : int {
   kRandomBytes = 5,  // all 256
   kRandomE4M3 = 6,   // finite fp8 values, e5m2's too, of magnitude below 2
   kRandomE8M0 = 7,   // 2^-8 to 2^-1
-  // Integers of magnitude at most 8 (core/reference/operand_draw.h).
+  // Integers of magnitude at most `high`, at most 8 (core/reference/operand_draw.h).
   kRandomSmallI8 = 8,
   kRandomSmallE4M3 = 9,
   kRandomSmallE5M2 = 10,

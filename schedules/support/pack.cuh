@@ -29,35 +29,49 @@ LADDER_DEVICE u32 natural_code(const void* codes, int bits, i64 row, i64 column,
   return word >> shift & ((1u << bits) - 1);
 }
 
-// The words of a lane: how many of the chunk that word `word` is in, and which is its first. Chunks of 4 words come
-// first, then one of 2, then one of 1.
+// Of `all` words of a lane, how many the chunk has that word `word` is in, and which is its first. Chunks of 4 words
+// come first, then one of 2, then one of 1.
 struct Chunk {
   int first, words;
 };
-LADDER_DEVICE Chunk chunk_of(int bits, int word) {
-  const int whole = bits / 4 * 4;
+LADDER_DEVICE Chunk chunk_of(int all, int word) {
+  const int whole = all / 4 * 4;
   if (word < whole) return {word / 4 * 4, 4};
-  if ((bits & 2) != 0 && word < whole + 2) return {whole, 2};
-  return {bits - 1, 1};
+  if ((all & 2) != 0 && word < whole + 2) return {whole, 2};
+  return {all - 1, 1};
 }
 
-// Cells, and the codes of a cell: see PackedLayout.
+// Cells, and the codes of a cell, by placement: see PackedLayout.
 struct Cells {
-  int bits;   // of a cell: 16, or 4 for tables
-  int whole;  // codes that a word's cell holds from its lowest bit up
-  int rest;   // bits left at its top
+  int bits;      // of a cell: 16 or 8, or 4 where codes are looked up
+  int whole;     // codes that a word's cell holds from its lowest bit up
+  int rest;      // bits left at its top
+  int words;     // of a lane
+  int elements;  // of an A register: 2 (class k16) or 4 (class k32)
+
+  LADDER_DEVICE int step_columns() const { return 8 * elements; }
+  LADDER_DEVICE int columns() const { return 32 * elements; }  // of a block
 };
 LADDER_DEVICE Cells cells_of(const PackArguments& p) {
-  const int bits = p.placement == 1 ? 16 : 4;
-  return {bits, bits / p.bits, bits % p.bits};
+  const int bits = p.placement == 1 ? 16 : p.placement == 3 ? 8 : 4;
+  const int elements = p.placement >= 3 ? 4 : 2;
+  return {bits, bits / p.bits, bits % p.bits, p.bits * elements / 2, elements};
 }
 
-// The code of lane `lane` of a row tile, number `code` among those of a cell: its column (of 64) and its row (of 16).
-LADDER_DEVICE void find_code(const PackArguments& p, int lane, int cell, int code, int& row, int& column) {
-  const int step = p.placement == 1 ? code / 4 : code;
-  const int pair = p.placement == 1 ? code % 4 : cell / 2, element = p.placement == 1 ? cell : cell % 2;
-  row = lane / 4 + 8 * (pair & 1);
-  column = 16 * step + 2 * (lane % 4) + 8 * (pair >> 1) + element;
+// The code of lane `lane` of a row tile, number `code` among those of a cell: its column of the block and its row
+// of 16.
+LADDER_DEVICE void find_code(const PackArguments& p, const Cells& cells, int lane, int cell, int code, int& row,
+                             int& column) {
+  int step, reg, element;
+  if (p.placement == 2) {
+    step = code, reg = cell / 2, element = cell % 2;
+  } else if (p.placement == 4) {
+    step = code / 2, reg = cell / 4 + 2 * (code % 2), element = cell % 4;
+  } else {
+    step = code / 4, reg = code % 4, element = cell;
+  }
+  row = lane / 4 + 8 * (reg & 1);
+  column = cells.step_columns() * step + cells.elements * (lane % 4 + 4 * (reg >> 1)) + element;
 }
 
 // What is not packed: codes and scales as they are.
@@ -69,23 +83,23 @@ LADDER_DEVICE void copy_bytes(void* to, const void* from, i64 bytes) {
 // One thread writes one word.
 LADDER_DEVICE void pack_codes(const PackArguments& p) {
   const i64 row_bytes = (p.k * p.bits + 7) / 8;
-  const i64 k_blocks = (p.k + 63) / 64;
-  const i64 block_words = 128 * p.bits;
-  const i64 items = (p.n + 63) / 64 * k_blocks * block_words;
   const Cells cells = cells_of(p);
+  const i64 k_blocks = (p.k + cells.columns() - 1) / cells.columns();
+  const i64 block_words = 128 * cells.words;
+  const i64 items = (p.n + 63) / 64 * k_blocks * block_words;
   const u32 flip = p.offset_binary ? 1u << (p.bits - 1) : 0u;
 #pragma unroll 1
   for (i64 item = first_item(); item < items; item += item_stride()) {
     const i64 block = item / block_words;
     const int at = static_cast<int>(item % block_words);
-    const Chunk chunk = chunk_of(p.bits, at / 128);
+    const Chunk chunk = chunk_of(cells.words, at / 128);
     const int lane_word = (at - chunk.first * 128) / chunk.words;  // lane and row tile
     const int word = chunk.first + (at - chunk.first * 128) % chunk.words;
-    const i64 row0 = block / k_blocks * 64 + lane_word / 32 * 16, column0 = block % k_blocks * 64;
+    const i64 row0 = block / k_blocks * 64 + lane_word / 32 * 16, column0 = block % k_blocks * cells.columns();
     // Code number `code` of a cell, as packed; padding is packed as zero bits.
     const auto code_of = [&](int cell, int code) -> u32 {
       int r, c;
-      find_code(p, lane_word % 32, cell, code, r, c);
+      find_code(p, cells, lane_word % 32, cell, code, r, c);
       if (row0 + r >= p.n || column0 + c >= p.k) return 0;
       return natural_code(p.codes, p.bits, natural_row(p, row0 + r), column0 + c, row_bytes) ^ flip;
     };
@@ -98,7 +112,7 @@ LADDER_DEVICE void pack_codes(const PackArguments& p) {
 #pragma unroll 1
       for (int i = 0; i < cells.rest; i++) {
         const int bit = word * cells.rest + i;  // of the string of those without a cell
-        const u32 code = code_of(cell, cells.whole * p.bits + bit / p.bits);
+        const u32 code = code_of(cell, cells.whole * cells.words + bit / p.bits);
         content |= (code >> (bit % p.bits) & 1u) << (cells.bits - cells.rest + i);
       }
       value |= content << (cell * cells.bits);
@@ -109,22 +123,27 @@ LADDER_DEVICE void pack_codes(const PackArguments& p) {
 
 // The packed code at (row, column), as packed.
 LADDER_DEVICE u32 packed_code(const PackArguments& p, const Cells& cells, i64 row, i64 column, i64 k_blocks) {
-  const int r = static_cast<int>(row % 64), c = static_cast<int>(column % 64);
-  const int lane = r % 8 * 4 + c % 8 / 2, pair = r / 8 % 2 + c / 8 % 2 * 2, element = c % 2, step = c / 16;
-  const int cell = p.placement == 1 ? element : 2 * pair + element, code = p.placement == 1 ? 4 * step + pair : step;
-  const u32* block = static_cast<const u32*>(p.packed) + (row / 64 * k_blocks + column / 64) * (128 * p.bits);
+  const int r = static_cast<int>(row % 64), c = static_cast<int>(column % cells.columns());
+  const int in_step = c % cells.step_columns(), quad = in_step / cells.elements;
+  const int lane = r % 8 * 4 + quad % 4, reg = r / 8 % 2 + quad / 4 * 2, element = in_step % cells.elements;
+  const int step = c / cells.step_columns();
+  int cell = element, code = 4 * step + reg;
+  if (p.placement == 2) cell = 2 * reg + element, code = step;
+  if (p.placement == 4) cell = 4 * (reg & 1) + element, code = 2 * step + (reg >> 1);
+  const u32* block =
+      static_cast<const u32*>(p.packed) + (row / 64 * k_blocks + column / cells.columns()) * (128 * cells.words);
   const auto bits_at = [&](int word, int shift) -> u32 {
-    const Chunk chunk = chunk_of(p.bits, word);
+    const Chunk chunk = chunk_of(cells.words, word);
     return block[chunk.first * 128 + (r / 16 * 32 + lane) * chunk.words + word - chunk.first] >>
            (cell * cells.bits + shift);
   };
-  if (code < cells.whole * p.bits) {
+  if (code < cells.whole * cells.words) {
     return bits_at(code / cells.whole, code % cells.whole * p.bits) & ((1u << p.bits) - 1);
   }
   u32 value = 0;
 #pragma unroll 1
   for (int i = 0; i < p.bits; i++) {
-    const int bit = (code - cells.whole * p.bits) * p.bits + i;
+    const int bit = (code - cells.whole * cells.words) * p.bits + i;
     value |= (bits_at(bit / cells.rest, cells.bits - cells.rest + bit % cells.rest) & 1u) << i;
   }
   return value;
@@ -133,8 +152,8 @@ LADDER_DEVICE u32 packed_code(const PackArguments& p, const Cells& cells, i64 ro
 // One thread writes one natural byte: the codes that have bits in it.
 LADDER_DEVICE void unpack_codes(const PackArguments& p) {
   const i64 row_bytes = (p.k * p.bits + 7) / 8;
-  const i64 k_blocks = (p.k + 63) / 64;
   const Cells cells = cells_of(p);
+  const i64 k_blocks = (p.k + cells.columns() - 1) / cells.columns();
   const u32 flip = p.offset_binary ? 1u << (p.bits - 1) : 0u;
 #pragma unroll 1
   for (i64 item = first_item(); item < p.n * row_bytes; item += item_stride()) {

@@ -21,8 +21,9 @@ LADDER_DEVICE float uniform(u64 bits, float low, float high) {
   return low + (high - low) * (static_cast<float>(bits >> 40) * (1.0f / 16777215.0f));
 }
 
-// -8 to 8.
-LADDER_DEVICE int small_integer(u64 bits) { return static_cast<int>((bits >> 40) % 17) - 8; }
+LADDER_DEVICE int small_integer(u64 bits, int magnitude) {
+  return static_cast<int>(static_cast<u32>(bits >> 40) % (2 * magnitude + 1)) - magnitude;
+}
 // One of those as fp8: of fp16's bits e5m2 is the upper half, and e4m3 the upper bits with an exponent 8 less.
 LADDER_DEVICE u32 small_fp8(int kind, int value) {
   const u32 bits = from_float(F16{}, static_cast<float>(value));
@@ -64,11 +65,11 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
         static_cast<u8*>(p.out)[i] = static_cast<u8>((bits >> 56) & 0xbf);
         break;
       case kRandomSmallI8:
-        static_cast<u8*>(p.out)[i] = static_cast<u8>(small_integer(bits));
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(small_integer(bits, static_cast<int>(p.high)));
         break;
       case kRandomSmallE4M3:
       case kRandomSmallE5M2:
-        static_cast<u8*>(p.out)[i] = static_cast<u8>(small_fp8(p.kind, small_integer(bits)));
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(small_fp8(p.kind, small_integer(bits, static_cast<int>(p.high))));
         break;
       case kRandomE8M0:
         static_cast<u8*>(p.out)[i] = static_cast<u8>(119 + (bits >> 61));

@@ -411,7 +411,8 @@ TEST_F(ClientTest, PacksEveryWidth) {
   char packed[16];
   size_t launches = 0;
   for (const Case& c : {Case{"k16.b1.integer", 1, 1, 0}, Case{"k16.b3.table", 3, 2, 0}, Case{"k16.b5.z8", 5, 1, 0},
-                        Case{"k16.b8.offset", 8, 1, 1}}) {
+                        Case{"k16.b8.offset", 8, 1, 1}, Case{"k32.b4", 4, 3, 0}, Case{"k32.b4.table", 4, 4, 0},
+                        Case{"k32.b7.z8", 7, 3, 0}}) {
     record.mutable_packed()->set_layout_id(c.id);
     const std::shared_ptr<Matmul> matmul = Get().value();
     ASSERT_TRUE(matmul->Pack({.codes = memory, .scales = memory}, {.weight = packed, .scale = packed}, kStream).ok());

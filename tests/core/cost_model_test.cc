@@ -77,6 +77,21 @@ TEST(CostModel, OverlapLiesBetweenTheLongestAndTheSum) {
   EXPECT_NEAR(Overlap({1e200, 2e200}, 50), 2e200, 1e190);
 }
 
+// Counted by hand in schedules/device/byte_decode.cuh: four registers of a k32 step.
+TEST(CostModel, DecodesToBytesCostTheirShiftsAndMasks) {
+  const auto cost = [](const char* a, const char* w, const char* zeros = "none") {
+    const NormalizedOperator op = *Normalize({.a = a, .w = w, .zeros = zeros, .group = 128, .n = 128, .k = 1024});
+    return FragmentDecodeCost(op, false, false, *Target::FromName("h200")).integer;
+  };
+  EXPECT_EQ(cost("int8", "int4"), 4 * 1.5);   // a mask, and a shift for every other register
+  EXPECT_EQ(cost("int8", "int2"), 4 * 1.75);  // and for three of four
+  EXPECT_EQ(cost("int8", "uint4", "quantized"), 4 * (1.5 + 2));
+  EXPECT_EQ(cost("int8", "int8"), 0);  // as they are
+  EXPECT_EQ(cost("int8", "uint8"), 0);
+  EXPECT_EQ(cost("fp8_e4m3", "int4"), 2 * 11);            // three permutes a register, their selectors
+  EXPECT_GT(cost("int8", "int3"), cost("int8", "int4"));  // bits that no cell holds whole
+}
+
 TEST(CostModel, ALastRoundCostsAWholeOne) {
   EXPECT_EQ(WaveQuantisation(100, 132), 1);
   EXPECT_EQ(WaveQuantisation(264, 132), 1);

@@ -10,8 +10,9 @@ namespace ladder {
 namespace {
 
 NormalizedOperator Op(absl::string_view w, absl::string_view zeros, int64_t n, int64_t k, int64_t group,
-                      absl::string_view act = "none") {
+                      absl::string_view act = "none", absl::string_view a = "fp16") {
   OperatorDescriptor d;
+  d.a = std::string(a);
   d.act = std::string(act);
   d.w = std::string(w);
   d.zeros = std::string(zeros);
@@ -51,7 +52,7 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
   struct Case {
     absl::string_view w, zeros;
     int64_t n, k, group;
-    absl::string_view act = "none";
+    absl::string_view act = "none", a = "fp16";
   };
   for (const Case& c : {Case{"int4", "none", 64, 64, 64},
                         Case{"int4", "none", 100, 77, -1},
@@ -82,8 +83,20 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
                         Case{"nvfp4", "none", 160, 512, 16},
                         Case{"int4", "none", 80, 77, -1, "swiglu"},
                         Case{"uint4", "original", 208, 96, 32, "swiglu"},
-                        Case{"uint4", "quantized", 16, 144, 48, "swiglu"}}) {
-    const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group, c.act));
+                        Case{"uint4", "quantized", 16, 144, 48, "swiglu"},
+                        Case{"int1", "none", 100, 77, -1, "none", "int8"},
+                        Case{"uint2", "quantized", 70, 144, 48, "none", "int8"},
+                        Case{"int3", "none", 80, 320, 32, "swiglu", "int8"},
+                        Case{"int4", "none", 100, 130, -1, "none", "int8"},
+                        Case{"uint5", "quantized", 65, 240, 16, "none", "int8"},
+                        Case{"int6", "none", 100, 77, -1, "none", "int8"},
+                        Case{"uint7", "quantized", 65, 240, 16, "none", "int8"},
+                        Case{"uint8", "none", 65, 77, -1, "none", "int8"},
+                        Case{"int4", "none", 100, 77, -1, "none", "fp8_e4m3"},
+                        Case{"int3", "none", 100, 77, -1, "none", "fp8_e4m3"},
+                        Case{"mxfp4", "none", 70, 96, 32, "none", "fp8_e5m2"},
+                        Case{"fp8_e5m2", "none", 70, 96, 32, "none", "fp8_e4m3"}}) {
+    const PackedLayout layout = PackedLayout::For(Op(c.w, c.zeros, c.n, c.k, c.group, c.act, c.a));
     std::vector<uint8_t> codes = RandomBytes(NaturalWeightBytes(layout), random);
     ClearPadding(codes, layout.bits, c.n, c.k);
     const std::vector<uint8_t> scales = RandomBytes(NaturalScaleBytes(layout), random);
@@ -107,6 +120,10 @@ TEST(PackedLayout, EveryBitHasItsOwnPlaceAndFillsThePadding) {
     const absl::StatusOr<NormalizedOperator> table = TableOp(bits, 128, 128);
     ASSERT_TRUE(table.ok()) << table.status();
     layouts.push_back(PackedLayout::For(*table));
+    layouts.push_back(PackedLayout::For(Op(absl::StrCat("uint", bits), "none", 128, 128, -1, "none", "int8")));
+    if (bits > 4) continue;
+    layouts.push_back(PackedLayout::For(Op(absl::StrCat("int", bits), "none", 128, 128, -1, "none", "fp8_e4m3")));
+    EXPECT_EQ(layouts.back().placement, CodePlacement::kByteTable);
   }
   for (const PackedLayout& layout : layouts) {
     std::vector<bool> taken(layout.weight_bytes() * 8);
@@ -168,6 +185,35 @@ TEST(PackedLayout, FollowsTheFragment) {
           EXPECT_EQ(integer.Find(row, column).shift, 16 * h + 4 * i);
           EXPECT_EQ(table.Find(row, column).word_offset, word);
           EXPECT_EQ(table.Find(row, column).shift, 8 * i + 4 * h);
+        }
+      }
+    }
+  }
+}
+
+// The statement of schedules/device/byte_decode.cuh: registers of a k32 step by bytes, or by halves of nibbles.
+TEST(PackedLayout, FollowsTheFragmentOfBytes) {
+  const PackedLayout bytes = PackedLayout::For(Op("int4", "none", 128, 256, 128, "none", "int8"));
+  const PackedLayout table = PackedLayout::For(Op("int4", "none", 128, 256, 128, "none", "fp8_e4m3"));
+  EXPECT_EQ(bytes.id(), "k32.b4");
+  EXPECT_EQ(table.id(), "k32.b4.table");
+  EXPECT_EQ(PackedLayout::For(Op("fp4_e2m1", "none", 64, 128, 32, "none", "fp8_e4m3")).id(), "k32.b4");
+  EXPECT_EQ(PackedLayout::For(Op("uint6", "quantized", 64, 128, 32, "none", "int8")).id(), "k32.b6.z8");
+  EXPECT_EQ(PackedLayout::For(Op("int8", "none", 64, 128, -1, "none", "int8")).id(), "natural.b8");
+  EXPECT_EQ(PackedLayout::For(Op("int8", "none", 64, 128, 64, "none", "int8")).id(), "k32.b8");
+  EXPECT_EQ(PackedLayout::For(Op("uint8", "none", 64, 128, -1, "none", "int8")).id(), "k32.b8");
+  for (int lane = 0; lane < 32; lane++) {
+    for (int f = 0; f < 4; f++) {
+      for (int i = 0; i < 4; i++) {
+        for (int h = 0; h < 4; h++) {
+          const int64_t row = 64 + 3 * 16 + lane / 4 + 8 * (i & 1);
+          const int64_t column = 128 + 32 * f + 4 * (lane % 4) + h + 16 * (i >> 1);
+          // The fourth block; eight words of a lane in two chunks, two for a step.
+          const int64_t word = 3 * 4096 + f / 2 * 2048 + 3 * 512 + lane * 16 + (2 * f + i / 2) % 4 * 4;
+          EXPECT_EQ(bytes.Find(row, column).word_offset, word);
+          EXPECT_EQ(bytes.Find(row, column).shift, 8 * h + 4 * (i & 1));
+          EXPECT_EQ(table.Find(row, column).word_offset, word);
+          EXPECT_EQ(table.Find(row, column).shift, 16 * (i & 1) + 4 * h);
         }
       }
     }

@@ -53,6 +53,7 @@ float ToFloat(int type, uint16_t bits) {
 
 float ByteToFloat(int type, uint8_t bits) {
   if (type == kTypeI8) return static_cast<int8_t>(bits);
+  if (type == kTypeU8) return bits;
   if (type == kTypeE5M2) return ToFloat(kTypeF16, static_cast<uint16_t>(bits << 8));  // fp16's upper half
   const int exponent = bits >> 3 & 15, mantissa = bits & 7;
   const float magnitude = (bits & 0x7f) == 0x7f ? std::nanf("")

@@ -105,6 +105,7 @@ void AddTyped(std::vector<PrimitiveCase>& cases, bool bf16) {
 struct Type8 {
   DataType type;
   const char* name;
+  bool is_unsigned = false;  // whatever DataType says
 };
 
 // Small integers of a type, four to a word.
@@ -128,27 +129,35 @@ void AddTyped8(std::vector<PrimitiveCase>& cases, const Type8& a, const Type8& b
   mma.x = WholeBytes(512, 5, a.type);
   mma.w = WholeBytes(256, 6, b.type);
   mma.a_type = a.type;
+  mma.unsigned_a = a.is_unsigned;
   mma.b_type = b.type;
   mma.capability = a.type == DataType::kI8 ? 80 : 90;  // fp8: sm_89, whose code no later GPU runs
   cases.push_back(mma);
   for (int n : {8, 32, 144, 256}) {
-    PrimitiveCase c = Make(absl::StrCat("wgmma_", suffix, "_", n),
-                           absl::StrCat("wgmma8_kernel<", types, ", ", n, ">(p)"), 0, 0, 128 * n / 2);
-    c.capability = 90;
-    c.wgmma = true;
-    c.n = n;
-    c.registers = false;
-    c.a_type = a.type;
-    c.b_type = b.type;
-    c.x = WholeBytes(64 * 32, 7, a.type);
-    c.w = WholeBytes(n * 32, 8, b.type);
-    c.shared_bytes = 1024 + 8192 + n * 128;
-    cases.push_back(c);
+    for (const bool registers : {false, true}) {
+      if (registers && n > 32) continue;
+      if (!registers && a.is_unsigned) continue;  // of no schedule
+      PrimitiveCase c = Make(absl::StrCat("wgmma_", registers ? "rs_" : "", suffix, "_", n),
+                             absl::StrCat("wgmma8_kernel<", types, ", ", n, ", ", registers ? "true" : "false", ">(p)"),
+                             0, 0, 128 * n / 2);
+      c.capability = 90;
+      c.wgmma = true;
+      c.n = n;
+      c.registers = registers;
+      c.a_type = a.type;
+      c.b_type = b.type;
+      c.unsigned_a = a.is_unsigned;
+      c.x = WholeBytes(64 * 32, 7, a.type);
+      c.w = WholeBytes(n * 32, 8, b.type);
+      c.shared_bytes = 1024 + 8192 + n * 128;
+      cases.push_back(c);
+    }
   }
 }
 
 std::string ReadSource(const std::string& path) {
   std::ifstream file(absl::StrCat(LADDER_SOURCE_ROOT, "/", path), std::ios::binary);
+  if (!file) return absl::StrCat("#error \"", LADDER_SOURCE_ROOT, " holds no ", path, "\"\n");
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
@@ -163,6 +172,7 @@ std::vector<PrimitiveCase> PrimitiveCases() {
   for (bool bf16 : {false, true}) AddTyped(cases, bf16);
   constexpr Type8 kE4M3Type = {DataType::kE4M3, "E4M3"}, kE5M2Type = {DataType::kE5M2, "E5M2"};
   AddTyped8(cases, {DataType::kI8, "I8"}, {DataType::kI8, "I8"});
+  AddTyped8(cases, {DataType::kI8, "U8", true}, {DataType::kI8, "I8"});
   for (const Type8& a : {kE4M3Type, kE5M2Type}) {
     for (const Type8& b : {kE4M3Type, kE5M2Type}) AddTyped8(cases, a, b);
   }
@@ -242,7 +252,7 @@ CompileRequest PrimitiveRequest(const PrimitiveCase& primitive, const std::strin
   if (primitive.wgmma) {
     request.source.extra_headers[kWgmmaInstructionHeader] =
         WgmmaInstructionHeader(primitive.registers ? WgmmaSource::kRegisters : WgmmaSource::kShared, primitive.a_type,
-                               primitive.b_type, primitive.n);
+                               primitive.b_type, primitive.n, primitive.unsigned_a);
   }
   return request;
 }

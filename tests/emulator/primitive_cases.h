@@ -23,6 +23,7 @@ struct PrimitiveCase {
   int n = 0;  // wgmma's N, and whether A comes from registers, and its type
   bool registers = false;
   DataType a_type = DataType::kF16, b_type = DataType::kF16;  // of the warp group instruction
+  bool unsigned_a = false;                                    // U8 where a_type is int8
   int m = 0;
   int64_t blocks = 1;
   int cluster = 1;

@@ -2,6 +2,7 @@
 // write the same words. x and w are inputs, y the output, of 32-bit words; one block of 128 threads unless said
 // otherwise.
 #pragma once
+#include "schedules/device/byte_decode.cuh"
 #include "schedules/device/decode.cuh"
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/ptx.cuh"
@@ -100,6 +101,31 @@ LADDER_DEVICE void decode_block_kernel(const MatmulArguments& p) {
       decode_step<T, Weight, kConstant>(block, step, offset, a);
     }
     if (differ != 0) a[0] = ~a[0];  // an error that is sure to be seen
+#pragma unroll
+    for (int i = 0; i < 4; i++) put(p, 2048 * block_id() + 16 * thread_id() + 4 * step + i, a[i]);
+  }
+}
+
+template <class WeightType, bool kZeroCodes>
+struct ByteConfig {
+  using Weight = WeightType;
+  static constexpr Zeros kZeros = kZeroCodes ? Zeros::kQuantized : Zeros::kNone;
+};
+
+// The same of a block of 64 x 128 for activations of 8 bits.
+template <class WeightType, bool kZeroCodes>
+LADDER_DEVICE void decode_bytes_kernel(const MatmulArguments& p, u32 z) {
+  constexpr int kWords = kByteWords<WeightType>;
+  u32 block[kWords];
+  const LaneWords<kWords> lane_words(static_cast<const u8*>(p.x) + block_id() * 512 * kWords,
+                                     static_cast<int>(thread_id() / 32), static_cast<int>(lane_id()));
+  lane_words.load(0, 0, block);
+  ByteDequantizer<ByteConfig<WeightType, kZeroCodes>> dequantize;
+  dequantize.set(0, z | z << (WeightType::kBits > 4 ? 8 : 4));
+#pragma unroll
+  for (int step = 0; step < 4; step++) {
+    u32 a[4];
+    dequantize.decode(block, step, a);
 #pragma unroll
     for (int i = 0; i < 4; i++) put(p, 2048 * block_id() + 16 * thread_id() + 4 * step + i, a[i]);
   }

@@ -20,6 +20,7 @@ constexpr int TypeOf(BF16) { return kTypeBF16; }
 constexpr int TypeOf(E4M3) { return kTypeE4M3; }
 constexpr int TypeOf(E5M2) { return kTypeE5M2; }
 constexpr int TypeOf(I8) { return kTypeI8; }
+constexpr int TypeOf(U8) { return kTypeU8; }
 template <class A, class B>
 constexpr int TypesOf(A, B) {
   return Both(TypeOf(A{}), TypeOf(B{}));

@@ -21,6 +21,12 @@ float Value(bool bf16, uint32_t bits) {
 }
 float Element(DataType type, const Words& words, int64_t index) { return LoadElement(type, words.data(), index); }
 
+// Of operand A.
+float ElementOfA(const PrimitiveCase& c, int64_t index) {
+  const float value = Element(c.a_type, c.x, index);
+  return c.unsigned_a && value < 0 ? value + 256 : value;
+}
+
 // D = A * B^T of the warp group cases, in the accumulators' order.
 Words ExpectedWgmma(const PrimitiveCase& c) {
   Words y(c.y_words);
@@ -30,7 +36,7 @@ Words ExpectedWgmma(const PrimitiveCase& c) {
       const int columns = 128 / static_cast<int>(Bytes(c.a_type));
       float sum = 0;
       for (int k = 0; k < columns; ++k) {
-        sum += Element(c.a_type, c.x, row * columns + k) * Element(c.b_type, c.w, column * columns + k);
+        sum += ElementOfA(c, row * columns + k) * Element(c.b_type, c.w, column * columns + k);
       }
       const bool integer = c.b_type == DataType::kI8;
       y[t * (c.n / 2) + i] = integer ? static_cast<uint32_t>(static_cast<int32_t>(sum)) : std::bit_cast<uint32_t>(sum);
@@ -83,8 +89,7 @@ Words ExpectedMma8(const PrimitiveCase& c) {
           for (int k = 0; k < 32; ++k) {
             const int a_thread = 32 * warp + 4 * (row % 8) + k % 16 / 4, a_register = row / 8 + k / 16 * 2;
             const int b_thread = 32 * warp + 4 * column + k % 16 / 4, b_word = (2 * b_thread + k / 16 + step) % 256;
-            sum += Element(c.a_type, c.x, 4 * (4 * a_thread + a_register) + k % 4) *
-                   Element(c.b_type, c.w, 4 * b_word + k % 4);
+            sum += ElementOfA(c, 4 * (4 * a_thread + a_register) + k % 4) * Element(c.b_type, c.w, 4 * b_word + k % 4);
           }
         }
         const bool integer = c.b_type == DataType::kI8;

@@ -71,8 +71,8 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   const OperandDraw draw = DrawFor(op);
   if (!eight) {
     FillUniform(op.activation(), -1, 1, random, problem.x.span());
-  } else if (draw.small_x) {
-    FillWhole(op.activation(), kSmallOperand, random, problem.x.span());
+  } else if (draw.small_x != 0) {
+    FillWhole(op.activation(), draw.small_x, random, problem.x.span());
   } else {
     for (uint8_t& byte : problem.x.span()) byte = static_cast<uint8_t>(random.Bits());
   }

@@ -8,7 +8,7 @@ namespace ladder::emulator {
 // Types by number, those of 16 bits: what F16 and BF16 are at run time.
 enum Type16 : int { kTypeF16 = 0, kTypeBF16 = 1 };
 // And those of 8 bits. A matrix instruction takes two types: Both(a, b).
-enum Type8 : int { kTypeE4M3 = 2, kTypeE5M2 = 3, kTypeI8 = 4 };
+enum Type8 : int { kTypeE4M3 = 2, kTypeE5M2 = 3, kTypeI8 = 4, kTypeU8 = 5 };
 constexpr int Both(int a, int b) { return a | b << 8; }
 
 struct RuntimeTable {

@@ -39,20 +39,34 @@ LADDER_DEVICE void wgmma_kernel(const MatmulArguments& p) {
   put_accumulators<kN>(p, acc);
 }
 
-// The same of 8-bit types, both operands from shared memory: 64 x 128 and kN x 128 values.
-template <class A, class B, int kN>
+// The same of 8-bit types: 64 x 128 and kN x 128 values.
+template <class A, class B, int kN, bool kRegisters>
 LADDER_DEVICE void wgmma8_kernel(const MatmulArguments& p) {
   const u32 tile_a = (dynamic_shared() + 1023) & ~1023u, tile_b = tile_a + 8192;
   stage_tile(tile_a, p.x, 64);
   stage_tile(tile_b, p.w, kN);
   fence_async_proxy();
   block_sync();
+  const u32 t = thread_id();
+  u32 a[4][4];
+#pragma unroll
+  for (int s = 0; s < 4; s++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const u32 row = 16 * (t / 32) + t % 32 / 4 + 8 * (i & 1), column = 32 * s + 4 * (t % 4) + 16 * (i >> 1);
+      a[s][i] = load_global_u32(words(p.x) + (row * 128 + column) / 4);
+    }
+  }
   typename SumOf<B>::Type acc[kN / 2];
   wgmma_fence();
 #pragma unroll
   for (int s = 0; s < 4; s++) {
-    wgmma_ss<A, B, kN>(acc, wgmma_descriptor(tile_a) + wgmma_descriptor_step(32 * s),
-                       wgmma_descriptor(tile_b) + wgmma_descriptor_step(32 * s), s > 0);
+    const u64 b = wgmma_descriptor(tile_b) + wgmma_descriptor_step(32 * s);
+    if constexpr (kRegisters) {
+      wgmma_rs<A, B, kN>(acc, a[s], b, s > 0);
+    } else {
+      wgmma_ss<A, B, kN>(acc, wgmma_descriptor(tile_a) + wgmma_descriptor_step(32 * s), b, s > 0);
+    }
   }
   wgmma_commit();
   wgmma_wait<0>();

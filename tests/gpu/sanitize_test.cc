@@ -69,6 +69,8 @@ std::map<std::string, Job> Jobs(const ScheduleCatalog& catalog, const Target& ta
       {.w = "uint4", .zeros = "quantized", .group = 128, .n = 128, .k = 512},
       {.w = "int4", .group = -1, .bias = true, .residual = true, .n = 72, .k = 200},
       {.w = "int4", .group = 128, .act = "swiglu", .n = 256, .k = 512},
+      {.a = "int8", .w = "int4", .a_scale = "row", .group = 128, .n = 256, .k = 1024},
+      {.a = "fp8_e4m3", .w = "fp4_e2m1", .group = 64, .n = 128, .k = 512},
       {.w = "fp16", .n = 136, .k = 256}};
   std::map<std::string, Job> jobs;
   for (const OperatorDescriptor& descriptor : descriptors) {

@@ -47,6 +47,7 @@ Flags MakeFlags(BenchFlags& f) {
           {"--m", Text(f.m, "values or ranges: 1,16,1..4096")},
           {"--w", Text(f.w, "weight elements: int4,nf4,uint4,fp16,bf16")},
           {"--a", Text(f.a, "activation")},
+          {"--a-scale", Text(f.a_scale, "of 8-bit activations: none, tensor, row")},
           {"--zeros", Text(f.zeros, "none, original, rescale, quantized")},
           {"--scale", Text(f.scale, "scale type")},
           {"--out", Text(f.out, "output type")},
@@ -144,6 +145,7 @@ absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) 
     for (size_t i = 0; i < weights.size(); i++) {
       const std::string& weight = weights[i];
       descriptor.a = flags.a;
+      descriptor.a_scale = flags.a_scale;
       descriptor.w = weight;
       descriptor.out = flags.out;
       descriptor.bias = flags.bias;
@@ -156,6 +158,7 @@ absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) 
         descriptor.group = flags.group;
       } else {
         descriptor.a = weight;
+        descriptor.a_scale.clear();
         descriptor.group.reset();
       }
       const absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);

@@ -15,7 +15,7 @@ struct BenchFlags {
   std::string m = "1,16,64,256,4096";
   std::string w = "int4,nf4";
   std::string a = "fp16";
-  std::string zeros, scale, out;
+  std::string a_scale, zeros, scale, out;
   int64_t group = 128;
   bool bias = false, output_scale = false, residual = false;
   std::string act;

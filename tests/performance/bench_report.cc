@@ -63,7 +63,10 @@ BenchRow MakeRow(const BenchResult& result) {
 double FloorUs(const BenchRow& row, const BenchRun& run) {
   const double operations = 2.0 * static_cast<double>(row.m) * static_cast<double>(row.n) * static_cast<double>(row.k);
   const double memory_us = run.read_gb_per_s > 0 ? row.bytes / run.read_gb_per_s * 1e-3 : 0;
-  const double math_us = run.rate_tflops > 0 ? operations / run.rate_tflops * 1e-6 : 0;
+  // The run's rate is that of fp16; tensor cores multiply 8-bit operands at twice it.
+  const bool bytes = row.a == "int8" || row.a == "fp8_e4m3" || row.a == "fp8_e5m2";
+  const double rate_tflops = bytes ? 2 * run.rate_tflops : run.rate_tflops;
+  const double math_us = rate_tflops > 0 ? operations / rate_tflops * 1e-6 : 0;
   return run.launch_us + std::max(memory_us, math_us);
 }
 

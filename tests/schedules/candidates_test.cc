@@ -7,7 +7,9 @@
 #include "core/operator/operator.h"
 #include "schedules/matmul/decode.h"
 #include "schedules/matmul/pipelined.h"
+#include "schedules/matmul/pipelined_bytes.h"
 #include "schedules/matmul/wgmma.h"
+#include "schedules/matmul/wgmma_bytes.h"
 
 namespace ladder {
 namespace {
@@ -49,6 +51,14 @@ void ExpectGoodCandidates(const Schedule& schedule, const NormalizedOperator& op
     EXPECT_TRUE(std::isfinite(predicted) && predicted >= last) << c.ToString() << ": " << predicted;
     last = predicted;
   }
+}
+
+std::vector<std::unique_ptr<const Schedule>> ByteSchedules() {
+  std::vector<std::unique_ptr<const Schedule>> schedules;
+  schedules.push_back(MakeDecodeSchedule());
+  schedules.push_back(MakePipelinedBytesSchedule());
+  schedules.push_back(MakeWgmmaBytesSchedule());
+  return schedules;
 }
 
 TEST(Candidates, FitTheirMachine) {
@@ -93,7 +103,6 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
   };
   std::vector<Case> cases = {
       {{.a = "int8", .w = "int8"}, "a: int8 activations with int8 weights", "nearest: fp16, bf16"},
-      {{.a = "fp8_e4m3"}, "a: fp8_e4m3 activations with int4 weights", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "none"}, "scale: weights without scales", "nearest: fp16, bf16"},
       {{.w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16, bf16"},
       {{.a = "bf16", .w = "uint4", .scale = "fp16", .zeros = "original"}, "zeros: original zeros of type fp16", "bf16"},
@@ -120,6 +129,66 @@ TEST(Candidates, RefusedFormatsNameTheFieldAndTheNearest) {
   for (const ElementDefinition& element : {table(65519), table(6.2e-5f)}) {
     const OperatorDescriptor d = {.element = element, .n = 4096, .k = 4096};
     EXPECT_TRUE(MakeDecodeSchedule()->Supports(*Normalize(d), 16, target).ok());
+  }
+}
+
+// With activations of 8 bits.
+TEST(Candidates, RefusedByteFormatsNameTheFieldAndTheNearest) {
+  struct Case {
+    OperatorDescriptor d;
+    std::string starts, nearest;
+  };
+  std::vector<float> wide(16, 1), steps = {1, 1.0625f};
+  wide[3] = 0.0009765625f;
+  std::vector<Case> cases = {
+      {{.a = "int8", .w = "nf4"}, "w: nf4 weights with int8", "nearest: int1 to int8"},
+      {{.a = "fp8_e4m3", .w = "nf4"}, "w: nf4 weights with fp8_e4m3", "nearest: int1 to int4"},
+      {{.a = "fp8_e4m3", .w = "int6"}, "w: int6 weights with fp8_e4m3", "nearest: int1 to int4"},
+      {{.a = "fp8_e4m3", .element = ElementDefinition{.bits = 4, .table = wide, .layout = {}}},
+       "w: table4 weights",
+       "512 times"},
+      {{.a = "fp8_e5m2", .element = ElementDefinition{.bits = 1, .table = steps, .layout = {}}},
+       "w: table1 weights",
+       "nearest: int1 to int4"},
+      {{.a = "int8", .w = "int4", .scale = "none"}, "scale: packed weights without scales", "nearest: fp16"},
+      {{.a = "int8", .w = "int4", .scale = "fp32"}, "scale: fp32 scales", "nearest: fp16"},
+      {{.a = "int8", .w = "int4", .group = 48}, "group: ", "nearest: 64"},
+      {{.a = "fp8_e4m3", .w = "nvfp4"}, "group: ", "nearest: 32"},
+      {{.a = "int8", .w = "uint4", .zeros = "original"}, "zeros: original", "quantized zeros of uint1"},
+      {{.a = "int8", .w = "uint8", .zeros = "quantized"}, "zeros: quantized zeros of uint8", "none"},
+      {{.a = "fp8_e4m3", .w = "uint4", .zeros = "quantized"}, "zeros: quantized", "int8 activations"},
+  };
+  const Target target = *Target::FromName("h200");
+  for (Case& c : cases) {
+    c.d.n = 4096;
+    c.d.k = 4608;
+    const absl::StatusOr<NormalizedOperator> op = Normalize(c.d);
+    ASSERT_TRUE(op.ok()) << op.status();
+    for (const auto& schedule : ByteSchedules()) {
+      const absl::Status status = schedule->Supports(*op, 16, target);
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << c.starts;
+      EXPECT_EQ(std::string(status.message()).rfind(c.starts, 0), 0u) << status;
+      EXPECT_NE(std::string(status.message()).find(c.nearest), std::string::npos) << status;
+    }
+  }
+  const NormalizedOperator fp8 = *Normalize({.a = "fp8_e4m3", .w = "int4", .n = 4096, .k = 4096});
+  EXPECT_EQ(std::string(MakeDecodeSchedule()->Supports(fp8, 16, *Target::FromName("a100-80g")).message()).substr(0, 34),
+            "a: fp8 products need sm_89 or late");
+}
+
+TEST(Candidates, BytesFitTheirMachine) {
+  const Target target = *Target::FromName("h200");
+  for (const char* a : {"int8", "fp8_e4m3"}) {
+    for (const char* w : {"int4", "int2", "int1"}) {
+      for (const auto& [n, k] : {std::pair{8192, 28672}, {100, 96}, {1, 16}}) {
+        const NormalizedOperator op = *Normalize({.a = a, .w = w, .n = n, .k = k});
+        for (const int64_t m : {1, 3, 16}) ExpectGoodCandidates(*MakeDecodeSchedule(), op, m, target);
+        for (const int64_t m : {1, 100, 4096}) {
+          ExpectGoodCandidates(*MakePipelinedBytesSchedule(), op, m, target);
+          ExpectGoodCandidates(*MakeWgmmaBytesSchedule(), op, m, target);
+        }
+      }
+    }
   }
 }
 

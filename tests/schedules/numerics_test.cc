@@ -160,7 +160,7 @@ TEST_P(NumericsTest, EveryElementIsWithinTheBound) {
   ExpectWithinBound(GetParam(), Catalog().Find(GetParam().schedule));
 }
 
-// Weights of other widths differ from those of 4 bits in nothing after the products, so in no epilogue.
+// Weights of other widths, and activations of 8 bits, differ in nothing after the products, so in no epilogue.
 class WidthsTest : public NumericsTest {};
 TEST_P(WidthsTest, EveryElementIsWithinTheBound) { ExpectWithinBound(GetParam(), Catalog().Find(GetParam().schedule)); }
 
@@ -230,9 +230,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Widths, WidthsTest,
-    testing::Values(Case{"decode", "sm_90a", "width_operators.txt", {1, 3, 16, 2, 9}, 1, "decode"},
-                    Case{"pipelined", "sm_80", "width_operators.txt", {17, 33, 3, 70}, 1, "pipelined"},
-                    Case{"wgmma", "sm_90a", "width_operators.txt", {33, 17, 70, 3}, 1, "wgmma"}),
+    testing::Values(
+        Case{"decode", "sm_90a", "width_operators.txt", {1, 3, 16, 2, 9}, 1, "decode"},
+        Case{"pipelined", "sm_80", "width_operators.txt", {17, 33, 3, 70}, 1, "pipelined"},
+        Case{"wgmma", "sm_90a", "width_operators.txt", {33, 17, 70, 3}, 1, "wgmma"},
+        Case{"decode", "sm_90a", "byte_operators.txt", {1, 3, 16, 2, 9}, 1, "decode_bytes"},
+        Case{"wgmma_bytes", "sm_90a", "byte_tile_operators.txt", {33, 70, 17, 1, 130}, 1, "wgmma_bytes"},
+        Case{"pipelined_bytes", "sm_89", "byte_tile_operators.txt", {33, 70, 17, 1, 130}, 1, "pipelined_bytes"}),
     [](const testing::TestParamInfo<Case>& info) { return info.param.test_name; });
 
 }  // namespace

@@ -147,9 +147,11 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
     LADDER_ASSIGN_OR_RETURN(x_, Memory::Allocate(x_bytes));
     LADDER_ASSIGN_OR_RETURN(y_, Memory::Allocate(y_bytes));
     const OperandDraw draw = DrawFor(op);
-    const int32_t kind = Bytes(op.activation()) == 1 ? Codes8(op.activation(), draw.small_x) : Uniform(op.activation());
-    LADDER_RETURN_IF_ERROR(
-        support.Random(Matrix(x_.pointer(), workload.m, op.k(), kind, workload.seed, kX, -1, 1), stream_));
+    const bool small = draw.small_x != 0;
+    const int32_t kind = Bytes(op.activation()) == 1 ? Codes8(op.activation(), small) : Uniform(op.activation());
+    const auto greatest = static_cast<float>(Bytes(op.activation()) == 1 && small ? draw.small_x : 1);
+    LADDER_RETURN_IF_ERROR(support.Random(
+        Matrix(x_.pointer(), workload.m, op.k(), kind, workload.seed, kX, -greatest, greatest), stream_));
     if (op.activation_scale() == ActivationScale::kRow) {
       LADDER_ASSIGN_OR_RETURN(row_scale_, Memory::Allocate(workload.m * 4));
       LADDER_RETURN_IF_ERROR(support.Random(Matrix(row_scale_.pointer(), 1, workload.m, kRandomF32, workload.seed,
@@ -181,9 +183,11 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
   }
   if (layout_.placement == CodePlacement::kNatural) {
     const DataType type = CodeType(op.weight().element);
-    const int32_t kind = layout_.bits == 8 ? Codes8(type, DrawFor(op).small_w) : Uniform(type);
+    const bool small = layout_.bits == 8 && DrawFor(op).small_w;
+    const int32_t kind = layout_.bits == 8 ? Codes8(type, small) : Uniform(type);
+    const float greatest = small ? kSmallOperand : 0.125f;
     LADDER_RETURN_IF_ERROR(support.Random(
-        Matrix(packed_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes, -0.125f, 0.125f), stream_));
+        Matrix(packed_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes, -greatest, greatest), stream_));
     if (layout_.groups == 0) return absl::OkStatus();
     return support.Random(Matrix(packed_.scales.pointer(), layout_.n, layout_.groups, Uniform(layout_.scale), seed,
                                  kScales, 0.005f, 0.03f),
@@ -191,9 +195,13 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
   }
   LADDER_RETURN_IF_ERROR(AllocatePlanes(NaturalWeightBytes(layout_), NaturalScaleBytes(layout_),
                                         NaturalZeroBytes(layout_), natural_.codes, natural_.scales, natural_.zeros));
-  const int32_t kind = DrawsBelowTwo(op.weight().element) ? kRandomE4M3 : kRandomCodes;
-  LADDER_RETURN_IF_ERROR(support.Random(
-      Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes, 0, 0, layout_.bits), stream_));
+  const ElementType& element = op.weight().element;
+  const int32_t kind = DrawFor(op).small_w      ? Codes8(CodeType(element), true)
+                       : DrawsBelowTwo(element) ? kRandomE4M3
+                                                : kRandomCodes;
+  LADDER_RETURN_IF_ERROR(support.Random(Matrix(natural_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes,
+                                               -kSmallOperand, kSmallOperand, layout_.bits),
+                                        stream_));
   if (layout_.groups > 0) {
     LADDER_RETURN_IF_ERROR(support.Random(Matrix(natural_.scales.pointer(), layout_.n, layout_.groups,
                                                  Uniform(layout_.scale), seed, kScales, 0.005f, 0.03f),

@@ -11,6 +11,12 @@ LADDER_DEVICE void wgmma_rs(typename SumOf<Compute>::Type (&acc)[kN / 2], const 
                            b_descriptor, accumulate);
 }
 template <class Weight, class Compute, int kN>
+LADDER_DEVICE void wgmma_rs(typename SumOf<Compute>::Type (&acc)[kN / 2], const u32 (&a)[4], u64 b_descriptor,
+                            u32 accumulate) {
+  emulator::runtime->wgmma(emulator::TypesOf(Weight{}, Compute{}), kN, reinterpret_cast<float*>(acc), a, 0,
+                           b_descriptor, accumulate);
+}
+template <class Weight, class Compute, int kN>
 LADDER_DEVICE void wgmma_ss(typename SumOf<Compute>::Type (&acc)[kN / 2], u64 a_descriptor, u64 b_descriptor,
                             u32 accumulate) {
   emulator::runtime->wgmma(emulator::TypesOf(Weight{}, Compute{}), kN, reinterpret_cast<float*>(acc), nullptr,
