@@ -60,8 +60,8 @@ namespace {
 
 // What one parameter sets apart from a candidate that is tried anyway is predicted, and runs, much like it: it is
 // ranked behind by this share of its prediction for each of these. Of the committed traces, 16 places then hold a
-// candidate within 3% of the best of all on 58 of 60 operators instead of 56; from 0.03 to 0.05 hardly a thing changes. On 20 operators of other shapes and M,
-// recorded after this was chosen, it is 18 either way.
+// candidate within 3% of the best of all on 58 of 60 operators instead of 56; from 0.03 to 0.05 hardly a thing changes.
+// On 20 operators of other shapes and M, recorded after this was chosen, it is 18 either way.
 constexpr double kNeighbourCost = 0.04;
 
 bool DifferInOneParameter(const Candidate& a, const Candidate& b) {
