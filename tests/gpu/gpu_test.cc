@@ -12,7 +12,7 @@ namespace ladder {
 namespace {
 
 template <typename T>
-T OrDie(absl::StatusOr<T> result, const char* what) {
+T OrDie(absl::StatusOr<T>&& result, const char* what) {
   if (result.ok()) return *std::move(result);
   std::fprintf(stderr, "%s: %s\n", what, std::string(result.status().message()).c_str());
   std::abort();

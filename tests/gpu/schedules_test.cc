@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +17,11 @@
 #include "tests/gpu/natural_weight.h"
 
 namespace ladder {
+
+// Without it the list of tests shows a descriptor's bytes.
+static void PrintTo(const OperatorDescriptor& op, std::ostream* out) {
+  *out << op.a << " x " << op.w << ", N " << op.n << ", K " << op.k;
+}
 namespace {
 
 size_t CandidatesPerSchedule() {

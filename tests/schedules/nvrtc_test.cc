@@ -67,11 +67,9 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
     for (const std::string file : {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt",
                                    "width_operators.txt", "byte_tile_operators.txt"}) {
       const std::vector<NormalizedOperator> operators = ReadOperators(file);
-      // Of bytes a fifth, and on the three architectures that differ in their instructions.
-      const bool bytes = file.starts_with("byte");
-      if (bytes && stride > 1 && GetParam() != "sm_89") continue;
-      // Of the widths a seventh, the last (a table of 256 values) among them: only their decode is new.
-      const size_t step = bytes ? 5 : file.starts_with("width") ? 7 * stride : stride;
+      // Of bytes a fifth, of the widths a seventh, the last (a table of 256 values) among them: only their decode is
+      // new.
+      const size_t step = file.starts_with("byte") ? 5 : file.starts_with("width") ? 7 * stride : stride;
       for (size_t i = 0; i < operators.size(); ++i) {
         const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];
         if ((operators.size() - 1 - i) % step != 0 || !schedule->Supports(operators[i], m, *target).ok()) continue;
