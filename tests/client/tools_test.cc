@@ -1,10 +1,12 @@
 // The tools' own logic: reading what people write, and printing what was found.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "client/tools/cache_commands.h"
 #include "client/tools/exit_status.h"
 #include "client/tools/operator_input.h"
@@ -41,7 +43,7 @@ TEST(ParseMList, NamesThePieceThatIsWrong) {
 class OperatorFile : public testing::Test {
  protected:
   absl::StatusOr<std::vector<pb::OperatorDescriptor>> Read(const std::string& text) {
-    path_ = testing::TempDir() + "/ladder_operators.json";
+    path_ = absl::StrCat(testing::TempDir(), "/ladder_operators_", getpid(), ".json");  // tests run side by side
     std::ofstream(path_) << text;
     return ReadOperators(path_);
   }

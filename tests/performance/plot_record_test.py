@@ -6,6 +6,7 @@ import unittest
 import xml.etree.ElementTree
 
 import plot_record
+import plot_scaling
 
 
 def row(**fields):
@@ -26,6 +27,24 @@ class CommittedPlots(unittest.TestCase):
         for name, text in drawn.items():
             with open(os.path.join(plot_record.RESULTS, name), encoding="utf-8", newline="") as file:
                 self.assertEqual(file.read(), text, f"{name}: {again}")
+
+
+    def test_the_figure_of_scaling_too(self):
+        record = plot_scaling.read(plot_scaling.RECORD)
+        with open(plot_scaling.RECORD.replace(".json", ".svg"), encoding="utf-8", newline="") as file:
+            self.assertEqual(file.read(), plot_scaling.draw(record), "run tests/performance/plot_scaling.py")
+
+
+class Scaling(unittest.TestCase):
+    def test_speed_is_over_the_rival_of_the_row_or_of_the_shape(self):
+        rows = [row(w="fp16", group=0, us=10.0, cublaslt_fp16_us=12.0), row(w="int2", us=3.0, cublaslt_fp16_us=15.0),
+                row(a="int8", w="int8", us=4.0, cublaslt_fp16_us=0)]
+        found = plot_scaling.speeds(record("GPU", rows))
+        self.assertEqual(found[4096, 4096, 1, "fp16", "int2"], (3.0, 5.0))
+        self.assertEqual(found[4096, 4096, 1, "int8", "int8"], (4.0, 3.0))
+        table = plot_scaling.table(record("GPU", rows))
+        self.assertIn("| 4096 x 4096 | 1 | fp16 | 10 (1.20) |  |  | 3 (5.00) |  |", table)
+        self.assertIn("| 4096 x 4096 | 1 | int8 |  | 4 (3.00) |  |  |  |", table)
 
 
 class Drawing(unittest.TestCase):
