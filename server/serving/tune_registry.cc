@@ -204,6 +204,7 @@ void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& st
   {
     const std::lock_guard lock(mutex_);
     running_.erase(tune->digest);
+    ++telling_;
     ended_.push_back(tune->id);
     if (ended_.size() > kRememberedTunes) {
       by_id_.erase(ended_.front());
@@ -237,6 +238,7 @@ void TuneRegistry::End(const std::shared_ptr<Tune>& tune, const absl::Status& st
     for (const auto& [key, listener] : listeners) listener.end(status);
   }
   const std::lock_guard lock(mutex_);
+  --telling_;
   idle_.notify_all();
 }
 
@@ -282,7 +284,7 @@ void TuneRegistry::Close() {
 
 bool TuneRegistry::WaitIdle(absl::Time deadline) {
   std::unique_lock lock(mutex_);
-  return idle_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return running_.empty(); });
+  return idle_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return running_.empty() && telling_ == 0; });
 }
 
 void TuneRegistry::CancelAll() {

@@ -81,7 +81,7 @@ class TuneRegistry {
 
   // Refuses new tunes.
   void Close();
-  // Whether all tunes have ended by `deadline`.
+  // Whether all tunes have ended by `deadline`, and their listeners have heard it.
   bool WaitIdle(absl::Time deadline);
   void CancelAll();
 
@@ -106,6 +106,7 @@ class TuneRegistry {
   std::map<std::string, std::shared_ptr<Tune>> running_;  // by digest of the spec
   std::map<std::string, std::shared_ptr<Tune>> by_id_;    // and the last ones that ended
   std::deque<std::string> ended_;                         // ids, oldest first
+  int telling_ = 0;                                       // tunes that ended and whose listeners are being told
   std::map<std::string, Failure> failures_;               // by digest
   TuneTotals totals_;
   std::deque<TuneWinner> winners_;  // newest first
