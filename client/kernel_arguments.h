@@ -28,6 +28,7 @@ struct alignas(64) MatmulTmaArguments {
   MatmulArguments base;
   CuTensorMap x_map;
   CuTensorMap w_map;
+  CuTensorMap x_tail_map;
 };
 
 // ladder_pack and ladder_unpack; blocks of kSupportThreads, any 1-D grid.

@@ -18,7 +18,8 @@ absl::Status Unlaunchable(absl::string_view what, int64_t value) {
 
 absl::StatusOr<TensorMapPlan> PlanTensorMap(const tune::v1::TensorMapSpec& spec) {
   TensorMapPlan plan;
-  plan.of_x = spec.operand() == tune::v1::TENSOR_OPERAND_X;
+  plan.tail = spec.operand() == tune::v1::TENSOR_OPERAND_X_TAIL;
+  plan.of_x = spec.operand() == tune::v1::TENSOR_OPERAND_X || plan.tail;
   if (!plan.of_x && spec.operand() != tune::v1::TENSOR_OPERAND_W)
     return Unlaunchable("a tensor map's operand", spec.operand());
   // The hardware's limits: at most 256 elements a side, a row of the box a multiple of 16 bytes.
@@ -126,7 +127,7 @@ absl::StatusOr<LaunchPlan> LaunchPlan::From(const tune::v1::LaunchSpec& spec) {
   plan.workspace_bytes_per_m_tile = spec.workspace_bytes_per_m_tile();
   plan.dependent_launch = spec.dependent_launch();
   if (plan.Grid(plan.max_m) > kMaxInt) return Unlaunchable("the grid at max_m", plan.Grid(plan.max_m));
-  if (spec.tensor_maps_size() > 2) return Unlaunchable("the number of tensor maps", spec.tensor_maps_size());
+  if (spec.tensor_maps_size() > 3) return Unlaunchable("the number of tensor maps", spec.tensor_maps_size());
   for (const tune::v1::TensorMapSpec& map : spec.tensor_maps()) {
     absl::StatusOr<TensorMapPlan> tensor_map = PlanTensorMap(map);
     if (!tensor_map.ok()) return tensor_map.status();

@@ -44,6 +44,7 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op);
 // Everything cuTensorMapEncodeTiled takes but the address and the rows.
 struct TensorMapPlan {
   bool of_x = true;
+  bool tail = false;         // its box has the rows beyond the last whole one
   uint32_t box[2] = {0, 0};  // columns, rows
   int swizzle = kTensorSwizzleNone;
 };

@@ -75,9 +75,12 @@ absl::Status LoadedKernel::EncodeMap(const TensorMapPlan& plan, const void* addr
                                      CuTensorMap& map) const {
   const uint64_t dimensions[2] = {static_cast<uint64_t>(shape_.x_row_bytes / 2), static_cast<uint64_t>(rows)};
   const uint64_t strides[1] = {static_cast<uint64_t>(shape_.x_row_bytes)};
+  uint32_t box[2] = {plan.box[0], plan.box[1]};
+  if (plan.tail) box[1] = static_cast<uint32_t>(rows % plan.box[1]);
+  if (box[1] == 0) return absl::OkStatus();  // no such rows
   constexpr uint32_t kElementStrides[2] = {1, 1};
   const CuResult result = driver_->cuTensorMapEncodeTiled(
-      &map, shape_.tensor_type, 2, const_cast<void*>(address), dimensions, strides, plan.box, kElementStrides,
+      &map, shape_.tensor_type, 2, const_cast<void*>(address), dimensions, strides, box, kElementStrides,
       /*interleave=*/0, plan.swizzle, kTensorL2Promotion256B, /*out_of_bounds_fill=*/0);
   if (result == 0) return absl::OkStatus();
   return driver_->Check(result, plan.of_x ? "describing x to the GPU (is it aligned to 16 bytes?)"
@@ -107,8 +110,9 @@ absl::Status LoadedKernel::LaunchSlice(const LaunchArguments& arguments, int64_t
     base.residual = static_cast<const char*>(arguments.residual) + first_row * shape_.y_row_bytes;
   }
   for (const TensorMapPlan& map : plan_.tensor_maps) {
-    absl::Status status = map.of_x ? EncodeMap(map, base.x, rows, kernel_arguments.x_map)
-                                   : EncodeMap(map, base.w, shape_.n, kernel_arguments.w_map);
+    CuTensorMap& x_map = map.tail ? kernel_arguments.x_tail_map : kernel_arguments.x_map;
+    absl::Status status =
+        map.of_x ? EncodeMap(map, base.x, rows, x_map) : EncodeMap(map, base.w, shape_.n, kernel_arguments.w_map);
     if (!status.ok()) return status;
   }
   CuLaunchConfig config = config_;

@@ -8,7 +8,9 @@
 
 namespace ladder {
 
-enum class TensorOperand : uint8_t { kX = 1, kW = 2 };
+// kXTail is X with a box of the m % box_rows rows beyond the last whole box, encoded where there are any: a box of kX
+// that reaches beyond m would take four times as long, a row outside the matrix about 9 cycles against 2 (H100).
+enum class TensorOperand : uint8_t { kX = 1, kW = 2, kXTail = 3 };
 
 // A 2-D tensor map over a row-major 16-bit matrix, zeros outside. Its global size is [rows][K]: rows = m for X, N for
 // W.
@@ -17,6 +19,11 @@ struct TensorMapSpec {
   int box_columns = 64;  // box_columns * 2 bytes == the swizzle, when there is one
   int box_rows = 0;
   int swizzle_bytes = 128;  // 0, 32, 64, 128
+
+  // Rows of the box for m rows of X or N of W; 0: no kernel of these rows uses the map.
+  int BoxRows(int64_t rows) const {
+    return operand == TensorOperand::kXTail ? static_cast<int>(rows % box_rows) : box_rows;
+  }
   friend bool operator==(const TensorMapSpec&, const TensorMapSpec&) = default;
 };
 

@@ -89,6 +89,7 @@ struct alignas(64) MatmulTmaArguments {
   MatmulArguments base;
   TensorMap x_map;
   TensorMap w_map;
+  TensorMap x_tail_map;  // of X, with a box of the rows beyond the last whole box of x_map
 };
 
 }  // namespace ladder

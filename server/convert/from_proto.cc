@@ -22,7 +22,8 @@ constexpr int64_t kMaxWorkspaceBytesPerTile = int64_t{1} << 36;
 constexpr int64_t kMaxSharedBytes = int64_t{1} << 20;
 
 absl::Status CheckTensorMap(const pb::TensorMapSpec& map) {
-  if (map.operand() != pb::TENSOR_OPERAND_X && map.operand() != pb::TENSOR_OPERAND_W) {
+  if (map.operand() != pb::TENSOR_OPERAND_X && map.operand() != pb::TENSOR_OPERAND_W &&
+      map.operand() != pb::TENSOR_OPERAND_X_TAIL) {
     return Bad("operand", absl::StrCat("unknown value ", static_cast<int>(map.operand())));
   }
   if (absl::Status s = InRange("box_columns", map.box_columns(), 1, 256); !s.ok()) return s;

@@ -165,6 +165,23 @@ TEST_F(ClientTest, BuildsTensorMapsOfXAndW) {
   EXPECT_EQ(gpu_.launches.at(0).matmul.w_map.opaque[0], 2u);
 }
 
+TEST_F(ClientTest, BuildsATensorMapOfTheRowsBeyondTheLastWholeBox) {
+  pb::LookupResult& result = service_.AddRecord(128, "kernel");
+  FakeService::AddTensorMap(result, pb::TENSOR_OPERAND_X, 64);
+  FakeService::AddTensorMap(result, pb::TENSOR_OPERAND_X_TAIL, 64);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  ASSERT_TRUE(matmul->Launch(Arguments(100), kStream).ok());
+  ASSERT_EQ(gpu_.maps.size(), 2u);
+  EXPECT_EQ(gpu_.maps[0].box_rows, 64u);
+  EXPECT_EQ(gpu_.maps[1].box_rows, 36u);
+  EXPECT_EQ(gpu_.maps[1].address, gpu_.maps[0].address);
+  EXPECT_EQ(gpu_.maps[1].rows, 100u);
+  EXPECT_EQ(gpu_.launches.at(0).matmul.x_map.opaque[0], 1u);
+  EXPECT_EQ(gpu_.launches.at(0).matmul.x_tail_map.opaque[0], 2u);
+  ASSERT_TRUE(matmul->Launch(Arguments(128), kStream).ok());
+  EXPECT_EQ(gpu_.maps.size(), 3u) << "there are none at 128";
+}
+
 TEST_F(ClientTest, SetsClusterAndProgrammaticLaunch) {
   pb::LookupResult& result = service_.AddRecord(128, "kernel");
   pb::LaunchSpec& launch = *result.mutable_record()->mutable_ranked(0)->mutable_launch();

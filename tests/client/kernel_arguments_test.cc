@@ -42,6 +42,7 @@ TEST(KernelArguments, TensorMapsLieWhereKernelsLookForThem) {
   EXPECT_SAME_FIELD(MatmulTmaArguments, ladder::MatmulTmaArguments, base);
   EXPECT_SAME_FIELD(MatmulTmaArguments, ladder::MatmulTmaArguments, x_map);
   EXPECT_SAME_FIELD(MatmulTmaArguments, ladder::MatmulTmaArguments, w_map);
+  EXPECT_SAME_FIELD(MatmulTmaArguments, ladder::MatmulTmaArguments, x_tail_map);
 }
 
 TEST(KernelArguments, PackArgumentsAreThePackKernels) {

@@ -114,6 +114,10 @@ TEST(LaunchPlan, ReadsTensorMaps) {
   EXPECT_EQ(plan.tensor_maps[0].box[0], 64u);
   EXPECT_EQ(plan.tensor_maps[0].box[1], 128u);
   EXPECT_EQ(plan.tensor_maps[0].swizzle, kTensorSwizzle128B);
+  EXPECT_FALSE(plan.tensor_maps[0].tail);
+  map.set_operand(pb::TENSOR_OPERAND_X_TAIL);
+  EXPECT_TRUE(LaunchPlan::From(spec).value().tensor_maps.at(0).of_x);
+  EXPECT_TRUE(LaunchPlan::From(spec).value().tensor_maps.at(0).tail);
   map.set_box_rows(257);
   EXPECT_FALSE(LaunchPlan::From(spec).ok());
   map.set_box_rows(256);

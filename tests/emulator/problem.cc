@@ -206,15 +206,20 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     arguments.base.row_scale = problem.row_scale.size() > 0 ? problem.row_scale.data() + first * 4 : nullptr;
     if (op.residual()) arguments.base.residual = in_place ? arguments.base.y : residual.data();
     for (const TensorMapSpec& map : spec.tensor_maps) {
-      const bool is_x = map.operand == TensorOperand::kX;
+      const bool is_x = map.operand != TensorOperand::kW;
+      const int box_rows = map.BoxRows(is_x ? rows : op.n());
+      if (box_rows == 0) continue;
       TensorMapContents contents;
       contents.base = is_x ? arguments.base.x : arguments.base.w;
       contents.rows = is_x ? rows : op.n();
       contents.columns = x_row / 2;  // 8-bit elements travel in pairs
-      contents.box_rows = map.box_rows;
+      contents.box_rows = box_rows;
       contents.box_columns = map.box_columns;
       contents.swizzle_bytes = map.swizzle_bytes;
-      const absl::Status encoded = EncodeTensorMap(contents, is_x ? arguments.x_map : arguments.w_map);
+      const absl::Status encoded =
+          EncodeTensorMap(contents, !is_x                                  ? arguments.w_map
+                                    : map.operand == TensorOperand::kXTail ? arguments.x_tail_map
+                                                                           : arguments.x_map);
       if (!encoded.ok()) return encoded;
     }
 

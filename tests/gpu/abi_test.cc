@@ -32,6 +32,7 @@ LADDER_SAME(MatmulArguments, cuda::MatmulArguments, sum_scale);
 LADDER_SAME_SIZE(MatmulTmaArguments, cuda::MatmulTmaArguments);
 LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, x_map);
 LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, w_map);
+LADDER_SAME(MatmulTmaArguments, cuda::MatmulTmaArguments, x_tail_map);
 
 LADDER_SAME_SIZE(support::PackArguments, cuda::PackArguments);
 LADDER_SAME(support::PackArguments, cuda::PackArguments, codes);

@@ -53,12 +53,17 @@ absl::Status LoadedKernel::Enqueue(const NormalizedOperator& op, int64_t m, Devi
     base.sum_scale = epilogue.sum_scale;
     if (epilogue.residual != 0) base.residual = epilogue.residual + static_cast<DevicePointer>(first * y_row_bytes);
     for (const TensorMapSpec& map : spec_.tensor_maps) {
-      const bool is_x = map.operand == TensorOperand::kX;
+      const bool is_x = map.operand != TensorOperand::kW;
+      const int64_t matrix_rows = is_x ? rows : op.n();
+      if (map.BoxRows(matrix_rows) == 0) continue;
+      TensorMap& encoded = !is_x                                  ? arguments.w_map
+                           : map.operand == TensorOperand::kXTail ? arguments.x_tail_map
+                                                                  : arguments.x_map;
       // Elements of 8 bits travel in pairs.
       LADDER_ASSIGN_OR_RETURN(
-          (is_x ? arguments.x_map : arguments.w_map),
-          EncodeTensorMap(is_x ? base.x : base.w, is_x ? rows : op.n(), op.k() * Bytes(op.activation()) / 2,
-                          op.activation() == DataType::kBF16, map.box_columns, map.box_rows, map.swizzle_bytes));
+          encoded, EncodeTensorMap(is_x ? base.x : base.w, matrix_rows, op.k() * Bytes(op.activation()) / 2,
+                                   op.activation() == DataType::kBF16, map.box_columns, map.BoxRows(matrix_rows),
+                                   map.swizzle_bytes));
     }
     LaunchShape shape;
     shape.grid = spec_.Grid(rows);

@@ -26,6 +26,7 @@ struct alignas(64) MatmulTmaArguments {
   MatmulArguments base;
   TensorMap x_map;
   TensorMap w_map;
+  TensorMap x_tail_map;
 };
 
 inline constexpr int kSupportThreads = 256;
