@@ -10,6 +10,13 @@
 
 namespace ladder {
 
+int64_t Candidate::Get(absl::string_view name, int64_t otherwise) const {
+  for (const auto& [key, value] : parameters) {
+    if (key == name) return value;
+  }
+  return otherwise;
+}
+
 int64_t Candidate::operator[](absl::string_view name) const {
   for (const auto& [key, value] : parameters) {
     if (key == name) return value;

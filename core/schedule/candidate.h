@@ -18,6 +18,8 @@ struct Candidate {
 
   // Value of a parameter. REQUIRES: it is there.
   int64_t operator[](absl::string_view name) const;
+  // Value of a parameter that candidates have only where it is not `otherwise`.
+  int64_t Get(absl::string_view name, int64_t otherwise) const;
   // "decode(row_tiles=2,warps=16)". Parse(ToString()) == *this.
   std::string ToString() const;
   static absl::StatusOr<Candidate> Parse(absl::string_view text);

@@ -188,7 +188,7 @@ std::vector<Candidate> KeepFastest(const Schedule& schedule, const NormalizedOpe
   for (const auto& [predicted, i] : order) {
     if (kept.size() == rule.limit) break;
     std::vector<int64_t> family;
-    for (const absl::string_view name : rule.family) family.push_back(candidates[i][name]);
+    for (const absl::string_view name : rule.family) family.push_back(candidates[i].Get(name, 1));
     if (taken[family]++ < rule.per_family) kept.push_back(std::move(candidates[i]));
   }
   return kept;

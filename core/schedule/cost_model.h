@@ -66,8 +66,8 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
                               const Target& target);
 
 // The `limit` candidates that `schedule` predicts to be fastest, fastest first; ties in the order given. Of a family -
-// candidates that agree in the parameters `family` names - at most `per_family`: predictions differ least inside a
-// family, and what they get wrong is found by measuring others.
+// candidates that agree in the parameters `family` names (1 where a candidate has none of the name) - at most
+// `per_family`: predictions differ least inside a family, and what they get wrong is found by measuring others.
 struct KeepRule {
   size_t limit = 60;
   std::vector<absl::string_view> family;

@@ -46,6 +46,7 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
   const auto bad = [&](absl::string_view why) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
   };
+  if (shape.depth != 1) return bad("groups share no rows here");
   if (shape.rows() > 256) return bad("one TMA box holds at most 256 rows");
   if (KBlocks(op) < shape.splits) return bad("fewer k blocks than splits");
   if (!WgmmaTakes(op.compute(), shape.tokens)) return bad("the instruction has no such size");
@@ -119,12 +120,10 @@ class DenseWgmmaSchedule final : public Schedule {
     if (absl::Status status = Read(op, candidate, target, shape); !status.ok()) return status;
     LoweredKernel kernel;
     kernel.launch = WarpGroupLaunch(op, shape, target.limits, OtherBytes(op, shape) + shape.stages * StageBytes(shape));
-    kernel.launch.tensor_maps = {
-        {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = shape.tokens, .swizzle_bytes = 128},
-        {.operand = TensorOperand::kW,
-         .box_columns = kBlock,
-         .box_rows = static_cast<int>(shape.rows()),
-         .swizzle_bytes = 128}};
+    kernel.launch.tensor_maps.push_back({.operand = TensorOperand::kW,
+                                         .box_columns = kBlock,
+                                         .box_rows = static_cast<int>(shape.rows()),
+                                         .swizzle_bytes = 128});
 
     KernelShape text;
     text.header = "schedules/matmul/dense_wgmma.cuh";

@@ -33,62 +33,17 @@ struct DenseWgmmaPlan {
   static constexpr u32 kStaging = kW + Config::kStages * kWBytes;
   static constexpr u32 kFull = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
+  static constexpr u32 kReleased = Config::kMathGroups * 4;  // arrivals that release a stage
+  static_assert(Config::kDepth == 1, "groups share no rows here");
 };
 
 template <class Config>
-LADDER_DEVICE void produce_dense_weights(const MatmulTmaArguments& arguments, u32 base, u32 stage, int first_row,
+LADDER_DEVICE void produce_dense_weights(const MatmulTmaArguments& arguments, u32 base, u32 stage, const WorkItem& work,
                                          int block) {
   using Plan = DenseWgmmaPlan<Config>;
   const u32 full = base + Plan::kFull + stage * 8;
-  barrier_arrive_expect(full, Plan::kXBytes + Plan::kWBytes);
-  copy_tensor_2d(base + Plan::kW + stage * Plan::kWBytes, &arguments.w_map, full, block * 64, first_row);
-}
-
-// What the producer's thread does before the block's other threads have come: makes the barriers and asks for weights.
-// These are constants, so the first item's first stages are on their way before the previous kernel has finished; what
-// that kernel may have written (x) waits for it. Returns how many stages.
-template <class Config>
-LADDER_DEVICE int dense_wgmma_start(const MatmulTmaArguments& arguments, u32 base) {
-  using Plan = DenseWgmmaPlan<Config>;
-#pragma unroll 1
-  for (int i = 0; i < Config::kStages; i++) {
-    barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4);
-  }
-  barrier_init_fence();
-  const typename Plan::Walk walk(arguments.base.m);
-  if (!walk.more()) return 0;
-  const WorkItem work = walk.item();
-  const int stages = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
-#pragma unroll 1
-  for (int i = 0; i < stages; i++) produce_dense_weights<Config>(arguments, base, i, work.first_row, work.k_begin + i);
-  prefetch_tensor_map(&arguments.x_map);
-  return stages;
-}
-
-// The producer's thread. `early`: stages whose weights dense_wgmma_start has asked for.
-template <class Config>
-LADDER_DEVICE void dense_wgmma_produce(const MatmulTmaArguments& arguments, u32 base, int early) {
-  using Plan = DenseWgmmaPlan<Config>;
-  typename Plan::Walk walk(arguments.base.m);
-  wait_for_previous();
-  RingPosition<Config::kStages> ring;
-  for (; walk.more(); walk.advance()) {
-    const WorkItem work = walk.item();
-    if (!walk.first()) await_ring<Config>();
-#pragma unroll 1
-    for (int block = work.k_begin; block < work.k_end; block++) {
-      if (early > 0) {
-        early--;
-      } else {
-        barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
-        produce_dense_weights<Config>(arguments, base, ring.stage, work.first_row, block);
-      }
-      copy_tensor_2d(base + ring.stage * Plan::kXBytes, &arguments.x_map, base + Plan::kFull + ring.stage * 8,
-                     block * 64, work.first_token);
-      ring.advance();
-    }
-  }
+  barrier_arrive_expect(full, tile_tokens<Config>(arguments.base.m, work.first_token) * 128 + Plan::kWBytes);
+  copy_tensor_2d(base + Plan::kW + stage * Plan::kWBytes, &arguments.w_map, full, block * 64, work.first_row);
 }
 
 // One math group.
@@ -179,16 +134,18 @@ LADDER_DEVICE void DenseWgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = DenseWgmmaPlan<Config>;
   const u32 base = (dynamic_shared() + 1023u) & ~1023u;
   launch_dependents();
-  // Uniform, and the compiler can tell. The producer is an elected lane, not a numbered one: copies by what may be any
-  // lanes come with a loop around each, which made every kernel here 20 to 35% slower (H100).
+  // Uniform, and the compiler can tell.
   const u32 group = shuffle(thread_id() >> 7, 0);
-  const bool producer = shuffle(thread_id() >> 5, 0) == 4 * Config::kMathGroups;
+  const int producer = static_cast<int>(shuffle(thread_id() >> 5, 0)) - 4 * Config::kMathGroups;
+  const auto weights = [&](u32 stage, const WorkItem& work, int block) {
+    produce_dense_weights<Config>(arguments, base, stage, work, block);
+  };
   int early = 0;
-  if (producer && elect_one()) early = dense_wgmma_start<Config>(arguments, base);
+  if (produces<Config>(producer)) early = start_producing<Config, Plan>(arguments, base, producer, weights);
   block_sync();
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
-    if (producer && elect_one()) dense_wgmma_produce<Config>(arguments, base, early);
+    if (produces<Config>(producer)) produce<Config, Plan>(arguments, base, producer, early, weights);
   } else {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     dense_wgmma_multiply<Config>(arguments.base, base, group);

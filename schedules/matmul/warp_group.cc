@@ -41,19 +41,29 @@ absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape) {
   status.Update(ReadParameter(candidate, "cluster", 1, 2, shape.cluster));
   status.Update(ReadParameter(candidate, "raster", 1, 64, shape.raster));
   status.Update(ReadParameter(candidate, "blocks", 1, 2, shape.blocks));
+  if (candidate.Get("depth", 1) != 1) status.Update(ReadParameter(candidate, "depth", 2, 4, shape.depth));
   if (status.ok() && shape.tokens % 8 != 0) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": tokens must be a multiple of 8"));
   }
   if (status.ok() && shape.cluster != 1 && shape.cluster != shape.splits) {
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": a cluster of 2 needs splits=2"));
   }
+  if (status.ok() && shape.groups % shape.depth != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": depth must divide groups"));
+  }
+  if (status.ok() && shape.depth != 1 && shape.cluster != shape.splits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(candidate.ToString(), ": parts of K within a block need splits=1 or a cluster of the splits"));
+  }
   return status;
 }
 
 std::vector<std::pair<std::string, int64_t>> ShapeParameters(const WarpGroupShape& shape) {
-  return {{"tokens", shape.tokens}, {"groups", shape.groups}, {"row_tiles", shape.row_tiles},
-          {"stages", shape.stages}, {"splits", shape.splits}, {"cluster", shape.cluster},
-          {"raster", shape.raster}, {"blocks", shape.blocks}};
+  std::vector<std::pair<std::string, int64_t>> parameters = {
+      {"tokens", shape.tokens}, {"groups", shape.groups},   {"row_tiles", shape.row_tiles}, {"stages", shape.stages},
+      {"splits", shape.splits}, {"cluster", shape.cluster}, {"raster", shape.raster},       {"blocks", shape.blocks}};
+  if (shape.depth > 1) parameters.emplace_back("depth", shape.depth);
+  return parameters;
 }
 
 std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupShape& shape,
@@ -61,7 +71,8 @@ std::vector<std::pair<absl::string_view, int64_t>> ShapeConfig(const WarpGroupSh
   const RegisterBudget budget = BudgetFor(shape, limits);
   return {{"kTokens", shape.tokens}, {"kMathGroups", shape.groups},   {"kRowTiles", shape.row_tiles},
           {"kStages", shape.stages}, {"kSplits", shape.splits},       {"kCluster", shape.cluster},
-          {"kRaster", shape.raster}, {"kMathRegisters", budget.math}, {"kProducerRegisters", budget.producer}};
+          {"kRaster", shape.raster}, {"kMathRegisters", budget.math}, {"kProducerRegisters", budget.producer},
+          {"kDepth", shape.depth}};
 }
 
 RegisterBudget BudgetFor(const WarpGroupShape& shape, const DeviceLimits& limits) {
@@ -127,6 +138,10 @@ std::vector<int> SplitChoices(int64_t tiles, int64_t places, int64_t k_blocks) {
 
 int64_t PartialBytes(const WarpGroupShape& shape) { return shape.rows() * shape.tokens * 4; }
 
+int64_t SharedPartialBytes(const WarpGroupShape& shape) {
+  return shape.cluster > 1 || shape.depth > 1 ? shape.depth * PartialBytes(shape) : 0;
+}
+
 bool PairsFit(int64_t tiles, int64_t places, int64_t k_blocks) { return k_blocks >= 8 && 2 * tiles <= places / 2 * 2; }
 
 int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes) {
@@ -161,6 +176,11 @@ LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& s
   }
   launch.max_m = tiles_m * shape.tokens;
   launch.dependent_launch = true;
+  // In 16-bit columns; elements of 8 bits travel in pairs.
+  for (const TensorOperand operand : {TensorOperand::kX, TensorOperand::kXTail}) {
+    launch.tensor_maps.push_back(
+        {.operand = operand, .box_columns = 64, .box_rows = shape.tokens, .swizzle_bytes = 128});
+  }
   return launch;
 }
 

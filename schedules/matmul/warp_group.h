@@ -21,6 +21,7 @@ namespace ladder {
 struct WarpGroupShape {
   int tokens = 0;     // rows of X in a block tile: N of the instruction
   int groups = 0;     // math warp groups
+  int depth = 1;      // of them share their rows of W and have each a part of the block's K
   int row_tiles = 0;  // of 64 rows of W, per math group
   int stages = 0;
   int splits = 1;  // of K
@@ -30,13 +31,13 @@ struct WarpGroupShape {
   int blocks = 1;  // per multiprocessor
 
   int threads() const { return 128 * (groups + 1); }
-  int64_t rows() const { return int64_t{64} * groups * row_tiles; }
+  int64_t rows() const { return int64_t{64} * (groups / depth) * row_tiles; }
   int64_t TilesOfN(const NormalizedOperator& op) const { return (op.n() + rows() - 1) / rows(); }
   int64_t TilesOfM(int64_t m) const { return (m + tokens - 1) / tokens; }
 };
 
-// The shape's own parameters of a candidate ("tokens", "groups", ...). InvalidArgument if one is missing or out of
-// range.
+// The shape's own parameters of a candidate ("tokens", "groups", ...; "depth" where it is not 1, so that candidates
+// recorded before there was one keep their name). InvalidArgument if one is missing or out of range.
 absl::Status ReadShape(const Candidate& candidate, WarpGroupShape& shape);
 // The value of an integer parameter. InvalidArgument if it is missing or outside [low, high].
 absl::Status ReadParameter(const Candidate& candidate, absl::string_view name, int64_t low, int64_t high, int& value);
@@ -78,13 +79,15 @@ int RasterFor(int64_t tiles_m, int64_t places, double x_bytes, double w_bytes);
 // least four k blocks. Larger clusters fit only in groups of multiprocessors (GPC) and leave some idle: of an H100's
 // 132, clusters of 4 and of 8 get 120, and were the fastest kernel of none of 60 operators.
 bool PairsFit(int64_t tiles, int64_t places, int64_t k_blocks);
-// Bytes of a block's partial sums, which its ring of stages must hold where splits form a cluster.
+// Bytes of the partial sums of one part of K.
 int64_t PartialBytes(const WarpGroupShape& shape);
+// Bytes of them that a block's ring of stages must hold: 0 where none meet in shared memory.
+int64_t SharedPartialBytes(const WarpGroupShape& shape);
 
 // Share of the places' time spent on whole items: items over (rounds * places).
 double WaveEfficiency(int64_t items, int64_t places);
 
-// LaunchSpec of the shape, without tensor maps.
+// LaunchSpec of the shape, with the tensor maps of X, whose boxes are 128 bytes of a row.
 LaunchSpec WarpGroupLaunch(const NormalizedOperator& op, const WarpGroupShape& shape, const DeviceLimits& limits,
                            int64_t shared_bytes);
 

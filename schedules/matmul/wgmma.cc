@@ -19,6 +19,8 @@ namespace {
 
 constexpr int64_t kBlock = 64;  // columns of K in a stage
 constexpr size_t kMostCandidates = 60;
+// Above it tiles of rows alone fill a multiprocessor's warps, and sums are many.
+constexpr int kMostDepthTokens = 128;
 
 // The model of Predict, in cycles where not said otherwise; fitted on the traces in tests/performance/traces (1,691
 // candidates of 58 operators on an H100), least squares of the logarithm, near the best of each operator foremost.
@@ -76,11 +78,11 @@ struct Parameters {
   bool pair_table = false;  // tables: lookup in shared memory, else byte permutes
 };
 
-// Stages a turn of the main loop: unrolled where its own instructions matter, which costs compile time. A divisor of
-// the stages and of the k blocks.
+// Stages of one depth a turn of the main loop: unrolled where its own instructions matter, which costs compile time. A
+// divisor of the depth's stages and of the k blocks.
 int Unroll(const NormalizedOperator& op, const Parameters& p) {
   const int most = p.shape.tokens <= 64 ? 8 : 2;
-  return std::gcd(std::gcd(p.shape.stages, most), static_cast<int>(KBlocks(op) % 8));
+  return std::gcd(std::gcd(p.shape.stages / p.shape.depth, most), static_cast<int>(KBlocks(op) % 8));
 }
 
 // Accumulators, sums of the current group, both sets of operand A, and the codes that kOtherRegisters has no room for.
@@ -100,7 +102,7 @@ bool Fits(const NormalizedOperator& op, const Parameters& p, const DeviceLimits&
 // A packed block of 64 rows.
 int64_t BlockBytes(const NormalizedOperator& op) { return kBlock * kBlock * op.weight().element.bits / 8; }
 int64_t StageBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
-  const int64_t tiles = shape.groups * shape.row_tiles;
+  const int64_t tiles = shape.groups / shape.depth * shape.row_tiles;
   // And two barriers.
   return shape.tokens * kBlock * 2 + tiles * (BlockBytes(op) + FactorRows(op) * FactorBytes(op)) + 16;
 }
@@ -112,7 +114,7 @@ int64_t OtherBytes(const NormalizedOperator& op, const Parameters& p) {
 class WgmmaSchedule final : public Schedule {
  public:
   absl::string_view name() const override { return "wgmma"; }
-  int revision() const override { return 2; }
+  int revision() const override { return 3; }
 
   absl::Status Supports(const NormalizedOperator& op, int64_t /*m*/, const Target& target) const override {
     if (!target.has_wgmma()) {
@@ -131,25 +133,42 @@ class WgmmaSchedule final : public Schedule {
   std::vector<Candidate> Enumerate(const NormalizedOperator& op, int64_t m, const Target& target) const override {
     std::vector<Candidate> candidates;
     for (const int tokens : TokenTiles(m, 256)) {
-      for (const auto& [groups, row_tiles, blocks] : std::vector<std::array<int, 3>>{
-               {2, 1, 1}, {2, 2, 1}, {3, 1, 1}, {3, 2, 1}, {4, 1, 1}, {4, 2, 1}, {1, 1, 2}, {2, 1, 2}}) {
+      for (const auto& [groups, row_tiles, blocks, depth] : std::vector<std::array<int, 4>>{{2, 1, 1, 1},
+                                                                                            {2, 2, 1, 1},
+                                                                                            {3, 1, 1, 1},
+                                                                                            {3, 2, 1, 1},
+                                                                                            {4, 1, 1, 1},
+                                                                                            {4, 2, 1, 1},
+                                                                                            {1, 1, 2, 1},
+                                                                                            {2, 1, 2, 1},
+                                                                                            {4, 1, 1, 2},
+                                                                                            {4, 1, 1, 4},
+                                                                                            {2, 1, 2, 2},
+                                                                                            {4, 2, 1, 2}}) {
+        if (depth > 1 && tokens > kMostDepthTokens) continue;
         Parameters p;
         p.shape.tokens = tokens;
         p.shape.groups = groups;
         p.shape.row_tiles = row_tiles;
         p.shape.blocks = blocks;
+        p.shape.depth = depth;
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
         for (const bool pair_table : {false, true}) {
           if (!CanDecode(op, pair_table)) continue;
           p.pair_table = pair_table;
-          p.shape.stages = FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3, 8);
-          if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;  // what the main loop is unrolled by
+          // As many of every depth; rings are cut to what the main loop is unrolled by.
+          p.shape.stages =
+              FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), 3 * depth, 8 * depth) /
+              depth;
+          if (p.shape.stages > 3) p.shape.stages &= tokens <= 64 ? ~3 : ~1;
+          p.shape.stages *= depth;
           if (p.shape.stages != 0) AddVariants(op, m, target, p, candidates);
         }
       }
     }
-    return KeepFastest(*this, op, m, target, std::move(candidates),
-                       {.limit = kMostCandidates, .family = {"tokens", "groups", "row_tiles"}, .per_family = 3});
+    return KeepFastest(
+        *this, op, m, target, std::move(candidates),
+        {.limit = kMostCandidates, .family = {"tokens", "groups", "row_tiles", "depth"}, .per_family = 3});
   }
 
   absl::StatusOr<LoweredKernel> Lower(const NormalizedOperator& op, const Candidate& candidate,
@@ -162,8 +181,6 @@ class WgmmaSchedule final : public Schedule {
     if (kernel.launch.max_m < 1) {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": N needs more counters than there are"));
     }
-    kernel.launch.tensor_maps = {
-        {.operand = TensorOperand::kX, .box_columns = kBlock, .box_rows = p.shape.tokens, .swizzle_bytes = 128}};
     kernel.numerics.scale_in_weights = p.scale_in_weights;
 
     KernelShape text;
@@ -192,7 +209,7 @@ class WgmmaSchedule final : public Schedule {
     const double clock = limits.clock_ghz * 1e3;  // cycles per microsecond
     const double tiles = shape.groups * shape.row_tiles;
 
-    // One stage on one multiprocessor, in cycles, by everything that may be its limit.
+    // One stage of every depth on one multiprocessor, in cycles, by everything that may be its limit.
     const double flops_per_cycle = limits.dense_fp16_tflops * 1e6 / limits.multiprocessors / clock;
     const double tensor = tiles * 64 * shape.tokens * kBlock * 2 / flops_per_cycle / kTensorShare * shape.blocks;
     const DecodeCost decode = FragmentDecodeCost(op, p.pair_table, p.scale_in_weights, target);
@@ -206,7 +223,7 @@ class WgmmaSchedule final : public Schedule {
     const double chain =
         kStageCycles + 4.0 / p.steps * kProductCycles + kLoneWarpCycles * instructions / 4 / shape.groups;
     // Lookups, operand B once per 64 rows, and what a stage brings, in and out.
-    const double stage_bytes = static_cast<double>(StageBytes(op, shape));
+    const double stage_bytes = static_cast<double>(StageBytes(op, shape) * shape.depth);
     const double shared =
         (tiles * (16 * decode.wavefronts + shape.tokens * kBlock * 2.0 / 128) + 1.5 * stage_bytes / 128) * shape.blocks;
     const double cache_bytes = stage_bytes * shape.blocks;
@@ -216,7 +233,7 @@ class WgmmaSchedule final : public Schedule {
     const int64_t items = shape.TilesOfM(m) * shape.TilesOfN(op) * shape.splits;
     const int64_t whole_rounds = (items + places - 1) / places;
     const double rounds = static_cast<double>(whole_rounds);
-    const double stages = static_cast<double>(KBlocks(op)) / shape.splits;
+    const double stages = static_cast<double>(KBlocks(op)) / (shape.splits * shape.depth);
     const double us = rounds * stages / clock;  // per cycle of a stage
     // Too few blocks leave memory idle; within a block the stages in flight are enough.
     const double memory = MemoryUs(limits, static_cast<double>(WeightBytes(op) + ActivationBytes(op, m))) /
@@ -224,10 +241,10 @@ class WgmmaSchedule final : public Schedule {
     const double stream =
         Overlap({tensor * us, issue * us, integer * us, shared * us, chain * us, cache * us, memory}, kOverlap);
     double finish = kTokenCycles * shape.tokens * shape.row_tiles;
-    if (shape.cluster > 1) {
-      // Every block writes a part and reads as much.
+    if (SharedPartialBytes(shape) > 0) {
+      // Every block writes its parts and reads as much.
       finish = finish / shape.cluster + kClusterCycles +
-               2.0 * static_cast<double>(PartialBytes(shape)) / kClusterBytesPerCycle;
+               2.0 * static_cast<double>(SharedPartialBytes(shape)) / kClusterBytesPerCycle;
     } else if (shape.splits > 1) {
       // Writing a part, and the last block reading all of them.
       const double part = static_cast<double>(shape.rows()) * shape.tokens * 4;
@@ -268,7 +285,7 @@ class WgmmaSchedule final : public Schedule {
             }
           }
         }
-        if (PairsFit(tiles, places, KBlocks(op))) choices.emplace_back(2, 2);
+        if (PairsFit(tiles, places, KBlocks(op) / shape.depth)) choices.emplace_back(2, 2);
         for (const auto& [splits, cluster] : choices) {
           shape.splits = splits;
           shape.cluster = cluster;
@@ -298,10 +315,11 @@ class WgmmaSchedule final : public Schedule {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
     };
     if (p.steps == 3) return bad("steps must be 1, 2 or 4");
+    if (p.shape.stages % p.shape.depth != 0) return bad("every depth needs as many stages");
     if (p.steps == 4 && Unroll(op, p) % 2 != 0) {
       return bad("steps=4 takes k blocks in pairs, and their number or that of the stages is odd");
     }
-    if (KBlocks(op) / Unroll(op, p) < p.shape.splits) return bad("fewer turns along K than splits");
+    if (KBlocks(op) / Unroll(op, p) < p.shape.splits * p.shape.depth) return bad("fewer turns along K than its parts");
     if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
     if (!CanDecode(op, p.pair_table)) return bad("the weight is not decoded so");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
@@ -309,9 +327,9 @@ class WgmmaSchedule final : public Schedule {
         0) {
       return bad("needs more shared memory than a block has");
     }
-    if (p.shape.cluster > 1 &&
-        PartialBytes(p.shape) >
-            p.shape.stages * (p.shape.tokens * kBlock * 2 + p.shape.groups * p.shape.row_tiles * BlockBytes(op))) {
+    if (SharedPartialBytes(p.shape) >
+        p.shape.stages *
+            (p.shape.tokens * kBlock * 2 + p.shape.groups / p.shape.depth * p.shape.row_tiles * BlockBytes(op))) {
       return bad("the ring does not hold the partial sums");
     }
     if (p.shape.splits > 1 && p.shape.cluster == 1 && kCounterBytes / 4 < p.shape.TilesOfN(op) * p.shape.groups) {

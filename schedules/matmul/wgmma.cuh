@@ -1,21 +1,23 @@
 // Quantised weights through the warp group matrix instruction: D^T = W X^T with the weights decoded into registers as
 // operand A and the activations in shared memory as operand B. sm_90a.
 //
-// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (one thread of it works, so that it
-// can give its registers away). Block tile: 64 * kMathGroups * kRowTiles rows of W by kTokens tokens; a math group
-// holds kRowTiles tiles of 64 rows for itself and shares the tokens with the others. The grid is persistent over
+// Threads: kMathGroups warp groups of 128 threads multiply, one more brings data (a thread of each of kProducers warps
+// works, so that it can give its registers away). Block tile: 64 * kMathGroups / kDepth * kRowTiles rows of W by
+// kTokens tokens; a math group holds kRowTiles tiles of 64 rows and shares the tokens with the others. kDepth groups
+// have the same rows and each a part of the block's K: where tokens are few, a block with fewer rows needs fewer parts
+// of K elsewhere, so less is summed through memory, and more warps hide the decode. The grid is persistent over
 // TileWalk's work items.
 //
-// Stages: a ring of kStages, each with 64 columns of K:
-//   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond M and K
+// Stages: a ring of kStages, shared out to the depths in turn, and to the producers, each with 64 columns of K:
+//   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond K, anything beyond M
 //   w      one packed 64 x 64 block (512 bytes for each bit of a code) per row tile; a lane reads its four k16 steps,
 //          at place 32v + l for lane l of warp v
 //   scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch
 //   zero   likewise
 // Table weights are looked up in a table behind the stages (kPairTable), or by byte permutes. Permutes leave shared
 // memory alone but take three times the integer operations: they win where many tokens share a decode.
-// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp has
-// multiplied it.
+// full[stage] completes when the bytes have landed (1 arrival + bytes); empty[stage] when every math warp of its depth
+// has multiplied it.
 //
 // Main loop of a math group: decode kSteps k16 steps into one of two register sets, issue their products, and wait only
 // for the products before those, which frees the other set. So the decode of a step overlaps the product of the one
@@ -35,7 +37,8 @@ namespace ladder {
 // Where things lie in shared memory, and how scales are walked.
 template <class Config>
 struct WgmmaPlan {
-  static constexpr int kTiles = Config::kMathGroups * Config::kRowTiles;  // of 64 rows
+  using Ring = ProducedRing<Config>;
+  static constexpr int kTiles = kRowGroups<Config> * Config::kRowTiles;  // of 64 rows
   static constexpr int kTilesOfN = (Config::kN + 63) / 64;
   static constexpr int kKBlocks = (Config::kK + 63) / 64;
   static constexpr int kGroups = Config::kK / Config::kGroup;  // of scales
@@ -51,7 +54,7 @@ struct WgmmaPlan {
   static constexpr int kBlocksPerGroup = kOneFactor && kGroups > 1 ? Config::kGroup / 64 : kKBlocks;
   static constexpr int kFactorPeriod =
       kGroups == 1 ? Config::kUnroll : common_divisor(kBlocksPerGroup, Config::kUnroll);
-  static_assert(Config::kStages % Config::kUnroll == 0, "a turn of the loop lies within the ring");
+  static_assert(Config::kStages % (Config::kUnroll * Config::kDepth) == 0, "a turn of the loop lies within the ring");
   static_assert(Config::kSteps < 4 || Config::kUnroll % 2 == 0, "register sets alternate by constants");
   static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
   static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale,
@@ -65,7 +68,8 @@ struct WgmmaPlan {
   static constexpr u32 kBlockBytes = 512 * Config::Weight::kBits;
   static constexpr u32 kXBytes = Config::kTokens * 128;
   static constexpr u32 kWBytes = kTiles * kBlockBytes;
-  static_assert(Config::kCluster == 1 || SplitPartials<Config>::kBytes <= Config::kStages * (kXBytes + kWBytes),
+  static_assert(!kSumsMeet<Config> ||
+                    Config::kDepth * SplitPartials<Config>::kBytes <= Config::kStages * (kXBytes + kWBytes),
                 "partial sums lie in the ring");
   static constexpr u32 kScaleBytes = kTiles * kFactorRows * kScaleRowBytes;
   static constexpr u32 kZeroBytes = kTiles * kFactorRows * kZeroRowBytes;
@@ -77,7 +81,8 @@ struct WgmmaPlan {
   static constexpr u32 kTable = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
   static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kSharedTableBytes<typename Config::Weight> : 0);
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
-  static constexpr u32 kEnd = kEmpty + Config::kStages * 8;  // WgmmaSharedBytes (wgmma.cc) computes the same
+  static constexpr u32 kReleased = kRowGroups<Config> * 4 * kReleases;  // arrivals that release a stage
+  static constexpr u32 kEnd = kEmpty + Config::kStages * 8;             // WgmmaSharedBytes (wgmma.cc) computes the same
 
   // First group that k block `block` touches.
   LADDER_DEVICE static int first_group(int block) {
@@ -93,16 +98,17 @@ struct WgmmaPlan {
 // The weights, scales and zeros of one stage. The last row tile stands in for those beyond N; its rows are dropped
 // later.
 template <class Config>
-LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u32 stage, int first_row, int block) {
+LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u32 stage, const WorkItem& work,
+                                   int block) {
   using Plan = WgmmaPlan<Config>;
   const u32 full = base + Plan::kFull + stage * 8;
   const int rows = Plan::factor_rows(block);
   const int group = Plan::first_group(block);
-  barrier_arrive_expect(
-      full, Plan::kXBytes + Plan::kWBytes + Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
+  barrier_arrive_expect(full, tile_tokens<Config>(arguments.m, work.first_token) * 128 + Plan::kWBytes +
+                                  Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
 #pragma unroll
   for (int t = 0; t < Plan::kTiles; t++) {
-    int tile = first_row / 64 + t;
+    int tile = work.first_row / 64 + t;
     if (tile >= Plan::kTilesOfN) tile = Plan::kTilesOfN - 1;
     copy_bulk(
         base + Plan::kW + stage * Plan::kWBytes + t * Plan::kBlockBytes,
@@ -116,58 +122,6 @@ LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u
       copy_bulk_keep(base + Plan::kZero + stage * Plan::kZeroBytes + t * Plan::kFactorRows * Plan::kZeroRowBytes,
                      static_cast<const u8*>(arguments.zero) + factor * Plan::kZeroRowBytes, rows * Plan::kZeroRowBytes,
                      full);
-    }
-  }
-}
-
-template <class Config>
-LADDER_DEVICE void produce_x(const TensorMap* map, u32 base, u32 stage, int first_token, int block) {
-  using Plan = WgmmaPlan<Config>;
-  copy_tensor_2d(base + stage * Plan::kXBytes, map, base + Plan::kFull + stage * 8, block * 64, first_token);
-}
-
-// What the producer's thread does before the block's other threads have come: makes the barriers and asks for weights.
-// These are constants, so the first item's first stages are on their way before the previous kernel has finished; what
-// that kernel may have written (x) waits for it. Returns how many stages.
-template <class Config>
-LADDER_DEVICE int wgmma_start(const MatmulTmaArguments& arguments, u32 base) {
-  using Plan = WgmmaPlan<Config>;
-#pragma unroll 1
-  for (int i = 0; i < Config::kStages; i++) {
-    barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4 * kReleases);
-  }
-  barrier_init_fence();
-  const typename Plan::Walk walk(arguments.base.m);
-  if (!walk.more()) return 0;
-  const WorkItem work = walk.item();
-  const int stages = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
-#pragma unroll 1
-  for (int i = 0; i < stages; i++) produce_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
-  prefetch_tensor_map(&arguments.x_map);
-  return stages;
-}
-
-// The producer's thread. `early`: stages whose weights wgmma_start has asked for.
-template <class Config>
-LADDER_DEVICE void wgmma_produce(const MatmulTmaArguments& arguments, u32 base, int early) {
-  using Plan = WgmmaPlan<Config>;
-  typename Plan::Walk walk(arguments.base.m);
-  RingPosition<Config::kStages> ring;
-  wait_for_previous();
-  for (; walk.more(); walk.advance()) {
-    const WorkItem work = walk.item();
-    if (!walk.first()) await_ring<Config>();
-#pragma unroll 1
-    for (int block = work.k_begin; block < work.k_end; block++) {
-      if (early > 0) {
-        early--;
-      } else {
-        barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
-        produce_weights<Config>(arguments.base, base, ring.stage, work.first_row, block);
-      }
-      produce_x<Config>(&arguments.x_map, base, ring.stage, work.first_token, block);
-      ring.advance();
     }
   }
 }
@@ -188,12 +142,14 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   const u32 row = (thread >> 5) * 16 + ((thread & 31) >> 2);
   const u32 lane_table = base + Plan::kTable + (thread & 31) * 4;
   const u32 ring_x = wgmma_descriptor_low(base);
+  const u32 depth = group / kRowGroups<Config>;
+  const u32 row_group = group % kRowGroups<Config>;
   typename Plan::Walk walk(arguments.m);
-  RingPosition<Config::kStages> ring;
+  RingPosition<Plan::Ring::kPositions> ring;
   wait_for_previous();  // y and the workspace may be in use until then
 
   for (; walk.more(); walk.advance()) {
-    const WorkItem work = walk.item();
+    const WorkItem work = walk.item(static_cast<int>(depth));
     float acc[kRowTiles][kValues];
     float part[kRowTiles][Plan::kAtGroupEnds ? kValues : 1];
     float group_scale[kRowTiles][2];
@@ -209,14 +165,14 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 
 #pragma unroll 1
     for (int turn = work.k_begin; turn < work.k_end; turn += kUnroll) {
-      const u32 turn_stage = Config::kStages == kUnroll ? 0 : ring.stage;
+      const u32 turn_stage = (Plan::Ring::kPositions == kUnroll ? 0 : ring.stage * Config::kDepth) + depth;
 #pragma unroll
       for (int u = 0; u < kUnroll; u++) {
         const int block = turn + u;
-        const u32 stage = turn_stage + u;
+        const u32 stage = turn_stage + u * Config::kDepth;
         barrier_wait(base + Plan::kFull + stage * 8, ring.phase);
         u32 words[kRowTiles][Config::Weight::kBits];
-        const u32 first_tile = stage * Plan::kTiles + group * kRowTiles;
+        const u32 first_tile = stage * Plan::kTiles + row_group * kRowTiles;
         const bool new_factors = Plan::kOneFactor && u % Plan::kFactorPeriod == 0;
 #pragma unroll
         for (int t = 0; t < kRowTiles; t++) {
@@ -290,7 +246,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           // The stage before has been multiplied.
           if (c == 0) {
             if (u > 0) {
-              release_stage(base + Plan::kEmpty + (stage - 1) * 8);
+              release_stage(base + Plan::kEmpty + (stage - Config::kDepth) * 8);
             } else if (previous_empty != 0) {
               release_stage(previous_empty);
             }
@@ -304,7 +260,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
           group_scale[t][1] = row_scale<Config>(factors[t], 1);
         }
       }
-      previous_empty = base + Plan::kEmpty + (turn_stage + kUnroll - 1) * 8;
+      previous_empty = base + Plan::kEmpty + (turn_stage + (kUnroll - 1) * Config::kDepth) * 8;
       ring.template advance<kUnroll>();
     }
     wgmma_wait<0>();
@@ -329,20 +285,22 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
   }
 }
 
-// Config: config.h's members, and kTokens, kMathGroups, kRowTiles, kStages, kSteps, kScaleInWeights, kPairTable,
-// kUnroll (stages a turn), kSplits, kCluster, kRaster, kMathRegisters and kProducerRegisters (0: leave them as
-// launched).
+// Config: config.h's members, and kTokens, kMathGroups, kDepth, kRowTiles, kStages, kSteps, kScaleInWeights,
+// kPairTable, kUnroll (stages a turn), kSplits, kCluster, kRaster, kMathRegisters and kProducerRegisters (0: leave them
+// as launched).
 template <class Config>
 LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaPlan<Config>;
   const u32 base = (dynamic_shared() + 1023u) & ~1023u;
   launch_dependents();
-  // Uniform, and the compiler can tell. The producer is an elected lane, not a numbered one: copies by what may be any
-  // lanes come with a loop around each, which made every kernel here 20 to 35% slower (H100).
+  // Uniform, and the compiler can tell.
   const u32 group = shuffle(thread_id() >> 7, 0);
-  const bool producer = shuffle(thread_id() >> 5, 0) == 4 * Config::kMathGroups;
+  const int producer = static_cast<int>(shuffle(thread_id() >> 5, 0)) - 4 * Config::kMathGroups;
+  const auto weights = [&](u32 stage, const WorkItem& work, int block) {
+    produce_weights<Config>(arguments.base, base, stage, work, block);
+  };
   int early = 0;
-  if (producer && elect_one()) early = wgmma_start<Config>(arguments, base);
+  if (produces<Config>(producer)) early = start_producing<Config, Plan>(arguments, base, producer, weights);
   if constexpr (Config::kPairTable != 0) {
     if (thread_id() < 128 * Config::kMathGroups) {
       build_shared_table<typename Config::Weight>(base + Plan::kTable, thread_id(), 128 * Config::kMathGroups);
@@ -351,7 +309,7 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   block_sync();
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
-    if (producer && elect_one()) wgmma_produce<Config>(arguments, base, early);
+    if (produces<Config>(producer)) produce<Config, Plan>(arguments, base, producer, early, weights);
   } else {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     wgmma_multiply<Config>(arguments.base, base, group);

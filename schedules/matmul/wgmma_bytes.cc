@@ -108,6 +108,7 @@ absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, cons
     return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": ", why));
   };
   if (p.steps == 3) return bad("steps must be 1, 2 or 4");
+  if (p.shape.depth != 1) return bad("groups share no rows here");
   if (SegmentColumns(op) != 0 && SegmentColumns(op) % (32 * p.steps) != 0) return bad("steps of more than a segment");
   if (p.steps == 4 && Unroll(op, p) % 2 != 0) {
     return bad("steps=4 takes k blocks in pairs, and their number or that of the stages is odd");
@@ -187,9 +188,6 @@ class WgmmaBytesSchedule final : public Schedule {
     if (kernel.launch.max_m < 1) {
       return absl::InvalidArgumentError(absl::StrCat(candidate.ToString(), ": N needs more counters than there are"));
     }
-    // In pairs of columns.
-    kernel.launch.tensor_maps = {
-        {.operand = TensorOperand::kX, .box_columns = kBlock / 2, .box_rows = p.shape.tokens, .swizzle_bytes = 128}};
 
     KernelShape text;
     text.header = "schedules/matmul/wgmma_bytes.cuh";

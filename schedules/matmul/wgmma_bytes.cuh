@@ -2,7 +2,7 @@
 // decoded to bytes in registers as operand A and the activations in shared memory as operand B. sm_90a.
 //
 // Threads, block tile, ring of stages and walk over work items are those of wgmma.cuh. A stage has 128 columns of K:
-//   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond M and K
+//   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond K, anything beyond M
 //   w      one packed 64 x 128 block per row tile; a thread reads its words of four k32 steps
 //   scale  kFactorRows rows of 64 scales per row tile, those of the groups of the 128 columns; zero likewise. With one
 //          scale per channel neither is brought: sums are scaled at the end of an item.
@@ -66,6 +66,8 @@ struct WgmmaBytesPlan {
   static constexpr u32 kStaging = kZero + Config::kStages * kZeroBytes;
   static constexpr u32 kFull = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
+  static constexpr u32 kReleased = Config::kMathGroups * 4 * kReleases;  // arrivals that release a stage
+  static_assert(Config::kDepth == 1, "groups share no rows here");
 
   LADDER_DEVICE static int first_group(int block) {
     return static_cast<int>(static_cast<i64>(block) * 128 / Config::kGroup);
@@ -81,16 +83,16 @@ struct WgmmaBytesPlan {
 // The weights, scales and zeros of one stage. The last row tile stands in for those beyond N; its rows are dropped
 // later.
 template <class Config>
-LADDER_DEVICE void produce_byte_weights(const MatmulArguments& arguments, u32 base, u32 stage, int first_row,
+LADDER_DEVICE void produce_byte_weights(const MatmulArguments& arguments, u32 base, u32 stage, const WorkItem& work,
                                         int block) {
   using Plan = WgmmaBytesPlan<Config>;
   const u32 full = base + Plan::kFull + stage * 8;
   const int rows = Plan::factor_rows(block);
-  barrier_arrive_expect(
-      full, Plan::kXBytes + Plan::kWBytes + Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
+  barrier_arrive_expect(full, tile_tokens<Config>(arguments.m, work.first_token) * 128 + Plan::kWBytes +
+                                  Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
 #pragma unroll
   for (int t = 0; t < Plan::kTiles; t++) {
-    int tile = first_row / 64 + t;
+    int tile = work.first_row / 64 + t;
     if (tile >= Plan::kTilesOfN) tile = Plan::kTilesOfN - 1;
     copy_bulk(
         base + Plan::kW + stage * Plan::kWBytes + t * Plan::kBlockBytes,
@@ -106,55 +108,6 @@ LADDER_DEVICE void produce_byte_weights(const MatmulArguments& arguments, u32 ba
                        static_cast<const u8*>(arguments.zero) + factor * Plan::kZeroRowBytes,
                        rows * Plan::kZeroRowBytes, full);
       }
-    }
-  }
-}
-
-// What the producer's thread does before the block's other threads have come: makes the barriers and asks for weights.
-// These are constants, so the first item's first stages are on their way before the previous kernel has finished; what
-// that kernel may have written (x) waits for it. Returns how many stages.
-template <class Config>
-LADDER_DEVICE int wgmma_bytes_start(const MatmulTmaArguments& arguments, u32 base) {
-  using Plan = WgmmaBytesPlan<Config>;
-#pragma unroll 1
-  for (int i = 0; i < Config::kStages; i++) {
-    barrier_init(base + Plan::kFull + i * 8, 1);
-    barrier_init(base + Plan::kEmpty + i * 8, Config::kMathGroups * 4 * kReleases);
-  }
-  barrier_init_fence();
-  const typename Plan::Walk walk(arguments.base.m);
-  if (!walk.more()) return 0;
-  const WorkItem work = walk.item();
-  const int stages = work.k_end - work.k_begin < Config::kStages ? work.k_end - work.k_begin : Config::kStages;
-#pragma unroll 1
-  for (int i = 0; i < stages; i++)
-    produce_byte_weights<Config>(arguments.base, base, i, work.first_row, work.k_begin + i);
-  prefetch_tensor_map(&arguments.x_map);
-  return stages;
-}
-
-// The producer's thread. `early`: stages whose weights wgmma_bytes_start has asked for. TMA moves 8-bit elements in
-// pairs, as if they were 16-bit ones.
-template <class Config>
-LADDER_DEVICE void wgmma_bytes_produce(const MatmulTmaArguments& arguments, u32 base, int early) {
-  using Plan = WgmmaBytesPlan<Config>;
-  typename Plan::Walk walk(arguments.base.m);
-  RingPosition<Config::kStages> ring;
-  wait_for_previous();
-  for (; walk.more(); walk.advance()) {
-    const WorkItem work = walk.item();
-    if (!walk.first()) await_ring<Config>();
-#pragma unroll 1
-    for (int block = work.k_begin; block < work.k_end; block++) {
-      if (early > 0) {
-        early--;
-      } else {
-        barrier_wait(base + Plan::kEmpty + ring.stage * 8, ring.phase ^ 1);
-        produce_byte_weights<Config>(arguments.base, base, ring.stage, work.first_row, block);
-      }
-      copy_tensor_2d(base + ring.stage * Plan::kXBytes, &arguments.x_map, base + Plan::kFull + ring.stage * 8,
-                     block * 64, work.first_token);
-      ring.advance();
     }
   }
 }
@@ -376,15 +329,18 @@ LADDER_DEVICE void WgmmaBytesMatmul(const MatmulTmaArguments& arguments) {
   using Plan = WgmmaBytesPlan<Config>;
   const u32 base = (dynamic_shared() + 1023u) & ~1023u;
   launch_dependents();
-  // Uniform, and the compiler can tell; the producer is an elected lane: see WgmmaMatmul.
+  // Uniform, and the compiler can tell.
   const u32 group = shuffle(thread_id() >> 7, 0);
-  const bool producer = shuffle(thread_id() >> 5, 0) == 4 * Config::kMathGroups;
+  const int producer = static_cast<int>(shuffle(thread_id() >> 5, 0)) - 4 * Config::kMathGroups;
+  const auto weights = [&](u32 stage, const WorkItem& work, int block) {
+    produce_byte_weights<Config>(arguments.base, base, stage, work, block);
+  };
   int early = 0;
-  if (producer && elect_one()) early = wgmma_bytes_start<Config>(arguments, base);
+  if (produces<Config>(producer)) early = start_producing<Config, Plan>(arguments, base, producer, weights);
   block_sync();
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
-    if (producer && elect_one()) wgmma_bytes_produce<Config>(arguments, base, early);
+    if (produces<Config>(producer)) produce<Config, Plan>(arguments, base, producer, early, weights);
   } else {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     wgmma_bytes_multiply<Config>(arguments.base, base, group);

@@ -1,12 +1,19 @@
 // What the warp group schedules share around their main loops: the walk over work items, the ring of stages, the
 // split-K sum and the store. Products are D^T = W X^T: a math group holds kRowTiles tiles of 64 rows of W by kTokens
-// tokens, and acc[t][4j + i] of lane l in warp w is row 64t + 16w + l / 4 + 8 * (i >> 1), token 8j + 2 * (l % 4) + (i &
-// 1).
+// tokens, of all the block's K or, where kDepth groups share their rows, of a part of it; acc[t][4j + i] of lane l in
+// warp w is row 64t + 16w + l / 4 + 8 * (i >> 1), token 8j + 2 * (l % 4) + (i & 1).
 #pragma once
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
 
 namespace ladder {
+
+// Math groups side by side along the rows of W; group g takes rows g % kRowGroups and part g / kRowGroups of K.
+template <class Config>
+inline constexpr int kRowGroups = Config::kMathGroups / Config::kDepth;
+// Parts of K whose sums meet in shared memory: those of a block's groups, and those of a cluster's blocks.
+template <class Config>
+inline constexpr bool kSumsMeet = Config::kCluster > 1 || Config::kDepth > 1;
 
 // A position in a ring of kStages stages. `phase` flips at every wrap.
 template <int kStages>
@@ -45,7 +52,7 @@ struct WorkItem {
   int first_token;
   int first_row;  // of W, for the whole thread block
   int split;
-  int k_begin, k_end;  // in k blocks
+  int k_begin, k_end;  // in k blocks, of one part of K: split * kDepth + depth
 };
 
 // The work items of this block, of a persistent grid: the splits of a tile follow each other (they run together and
@@ -55,7 +62,7 @@ struct WorkItem {
 //   for (TileWalk<Config> walk(m); walk.more(); walk.advance()) ... walk.item()
 template <class Config, int kBlockStep = 1>
 struct TileWalk {
-  static constexpr int kRows = 64 * Config::kMathGroups * Config::kRowTiles;
+  static constexpr int kRows = 64 * kRowGroups<Config> * Config::kRowTiles;
   static constexpr u32 kTilesN = (Config::kN + kRows - 1) / kRows;
   static constexpr int kKBlocks = (Config::kK * kBytesOf<typename Config::Compute> + 127) / 128;
 
@@ -68,7 +75,8 @@ struct TileWalk {
   LADDER_DEVICE bool first() const { return index == block_id(); }
   LADDER_DEVICE void advance() { index += block_count(); }
 
-  LADDER_DEVICE WorkItem item() const {
+  // For the math groups at `depth`.
+  LADDER_DEVICE WorkItem item(int depth = 0) const {
     WorkItem work;
     work.tile = index / Config::kSplits;
     work.split = static_cast<int>(index % Config::kSplits);
@@ -78,14 +86,115 @@ struct TileWalk {
     const u32 width = tiles_m - first_m < Config::kRaster ? tiles_m - first_m : Config::kRaster;
     work.first_token = static_cast<int>((first_m + within % width) * Config::kTokens);
     work.first_row = static_cast<int>(within / width) * kRows;
-    constexpr int kParts = kKBlocks / kBlockStep;  // at most 2^18, times a split at most 2^13
-    static_assert(kKBlocks % kBlockStep == 0 && kParts >= Config::kSplits && Config::kSplits <= 4096,
-                  "every split works");
-    work.k_begin = kParts * work.split / Config::kSplits * kBlockStep;
-    work.k_end = kParts * (work.split + 1) / Config::kSplits * kBlockStep;
+    constexpr int kSteps = kKBlocks / kBlockStep;  // at most 2^18, times a part at most 2^13
+    constexpr int kParts = Config::kSplits * Config::kDepth;
+    static_assert(kKBlocks % kBlockStep == 0 && kSteps >= kParts && kParts <= 4096, "every part has work");
+    const int part = work.split * Config::kDepth + depth;
+    work.k_begin = kSteps * part / kParts * kBlockStep;
+    work.k_end = kSteps * (part + 1) / kParts * kBlockStep;
     return work;
   }
 };
+
+// Tokens of the tile from first_token on that X has.
+template <class Config>
+LADDER_DEVICE u32 tile_tokens(int m, int first_token) {
+  return m - first_token < Config::kTokens ? static_cast<u32>(m - first_token) : Config::kTokens;
+}
+// Brings a tile's k block of X, 128 bytes a token, to a stage: tile_tokens rows. What lies beyond them is left as it
+// was: a token's sums depend on no other token, and these are dropped.
+template <class Config>
+LADDER_DEVICE void produce_x(const MatmulTmaArguments& arguments, u32 shared, u32 full, const WorkItem& work,
+                             int block) {
+  const bool whole = arguments.base.m - work.first_token >= Config::kTokens;
+  copy_tensor_2d(shared, whole ? &arguments.x_map : &arguments.x_tail_map, full, block * 64, work.first_token);
+}
+// A producer's part between two items: the sums of the first leave the ring at finish_item's second barrier.
+template <class Config>
+LADDER_DEVICE void await_ring() {
+  if constexpr (kSumsMeet<Config>) {
+    cluster_sync();
+    cluster_sync();
+  }
+}
+
+// A ring of kStages stages and who fills it: stage s belongs to depth s % kDepth, in whose own ring it is position s /
+// kDepth, and to producer s % kProducers. What a producer does for a stage, most of it waiting for a barrier and
+// computing addresses, takes 220 cycles and 20 for each copy (H100); one alone was the limit of blocks with many short
+// stages.
+template <class Config>
+struct ProducedRing {
+  static constexpr int kPositions = Config::kStages / Config::kDepth;
+  static constexpr int kProducers = Config::kStages % 4 == 0 ? 4 : Config::kDepth;  // warps, a thread of each
+  static constexpr int kTurns = kProducers / Config::kDepth;                        // producers of one depth
+  static_assert(Config::kStages % kProducers == 0 && kProducers % Config::kDepth == 0, "every stage has its producer");
+};
+
+// Whether this thread is that producer: `producer` counts the warps behind the math groups. An elected lane, not a
+// numbered one: copies by what may be any lanes come with a loop around each, which made every kernel here 20 to 35%
+// slower (H100).
+template <class Config>
+LADDER_DEVICE bool produces(int producer) {
+  return producer >= 0 && producer < ProducedRing<Config>::kProducers && elect_one();
+}
+
+// What a producer does before the block's other threads have come: makes the barriers of its stages and asks for their
+// weights. These are constants, so the first item's first stages are on their way before the previous kernel has
+// finished; what that kernel may have written (x) waits for it. Returns up to which position of the ring.
+// Plan: kFull, kEmpty, kXBytes, kReleased, Walk. weights(stage, work, block) announces all bytes of a stage, those of X
+// among them, and brings the weights and what belongs to them.
+template <class Config, class Plan, class Weights>
+LADDER_DEVICE int start_producing(const MatmulTmaArguments& arguments, u32 base, int producer, const Weights& weights) {
+  using Ring = ProducedRing<Config>;
+#pragma unroll 1
+  for (int i = producer; i < Config::kStages; i += Ring::kProducers) {
+    barrier_init(base + Plan::kFull + i * 8, 1);
+    barrier_init(base + Plan::kEmpty + i * 8, Plan::kReleased);
+  }
+  barrier_init_fence();
+  const typename Plan::Walk walk(arguments.base.m);
+  if (!walk.more()) return 0;
+  const int depth = producer % Config::kDepth;
+  const WorkItem work = walk.item(depth);
+  const int positions = work.k_end - work.k_begin < Ring::kPositions ? work.k_end - work.k_begin : Ring::kPositions;
+#pragma unroll 1
+  for (int i = producer / Config::kDepth; i < positions; i += Ring::kTurns) {
+    weights(static_cast<u32>(i * Config::kDepth + depth), work, work.k_begin + i);
+  }
+  prefetch_tensor_map(&arguments.x_map);
+  prefetch_tensor_map(&arguments.x_tail_map);
+  return positions;
+}
+
+// And then: every kTurns-th stage of its depth. `early`: the position up to which start_producing has asked for
+// weights.
+template <class Config, class Plan, class Weights>
+LADDER_DEVICE void produce(const MatmulTmaArguments& arguments, u32 base, int producer, int early,
+                           const Weights& weights) {
+  using Ring = ProducedRing<Config>;
+  const int depth = producer % Config::kDepth;
+  const u32 turn = static_cast<u32>(producer) / Config::kDepth;
+  typename Plan::Walk walk(arguments.base.m);
+  RingPosition<Ring::kPositions> ring;
+  wait_for_previous();
+  for (; walk.more(); walk.advance()) {
+    const WorkItem work = walk.item(depth);
+    if (!walk.first()) await_ring<Config>();
+#pragma unroll 1
+    for (int block = work.k_begin; block < work.k_end; block++) {
+      if (ring.stage % Ring::kTurns == turn) {
+        const u32 stage = ring.stage * Config::kDepth + depth;
+        if (early <= 0) {
+          barrier_wait(base + Plan::kEmpty + stage * 8, ring.phase ^ 1);
+          weights(stage, work, block);
+        }
+        produce_x<Config>(arguments, base + stage * Plan::kXBytes, base + Plan::kFull + stage * 8, work, block);
+      }
+      early--;
+      ring.advance();
+    }
+  }
+}
 
 // Named barriers 1 .. kMathGroups belong to the math groups, one each; the one after them to all of them.
 LADDER_DEVICE void math_group_sync(u32 group) { named_sync(1 + group, 128); }
@@ -104,13 +213,13 @@ struct RegisterSums {
   }
 };
 
-// Partial sums of one split of one tile, in the workspace or in shared memory: [group][row tile][quad][thread][4], so
-// that a warp's accesses are contiguous.
+// Partial sums of one part of K of one tile, in the workspace or in shared memory: [row group][row tile][quad][thread]
+// [4], so that a warp's accesses are contiguous.
 template <class Config>
 struct SplitPartials {
   static constexpr u32 kQuad = 128 * 16;
   static constexpr u32 kTile = Config::kTokens / 8 * kQuad;  // of one row tile of one group
-  static constexpr u32 kBytes = kTile * Config::kRowTiles * Config::kMathGroups;
+  static constexpr u32 kBytes = kTile * Config::kRowTiles * kRowGroups<Config>;
 };
 
 // Where the parts of a tile that add up lie in the workspace, for one row tile and thread. Added in the order of the
@@ -123,12 +232,16 @@ struct WorkspaceParts {
     return load_global_v4(first + static_cast<i64>(split) * Partials::kBytes + quad * Partials::kQuad);
   }
 };
-// And in a cluster: at the same place in the shared memory of every block.
+// And where they meet in shared memory: those of a block after each other, at the same place in every block of a
+// cluster.
 template <class Config>
-struct ClusterParts {
-  u32 first;
-  LADDER_DEVICE Vec4 load(int split, int quad) const {
-    return load_cluster_v4(first + quad * SplitPartials<Config>::kQuad, split);
+struct SharedParts {
+  u32 first;  // of depth 0
+  LADDER_DEVICE Vec4 load(int part, int quad) const {
+    using Partials = SplitPartials<Config>;
+    const u32 at = first + static_cast<u32>(part % Config::kDepth) * Partials::kBytes + quad * Partials::kQuad;
+    if constexpr (Config::kCluster == 1) return load_shared_v4(at);
+    return load_cluster_v4(at, part / Config::kDepth);
   }
 };
 
@@ -270,14 +383,15 @@ LADDER_DEVICE void store_tile(const RegisterSums<Config>& source, const MatmulAr
   }
 }
 
-// Split-K inside a cluster, whose blocks hold the splits of one tile: every block leaves its partial sums in shared
-// memory and adds up and stores its share of the tokens from all of them. No trip through global memory, no counter,
-// and the blocks share the work. `sums`: SplitPartials::kBytes of shared memory, the ring of stages, of which nothing
-// is used any more and into which nothing is on its way.
+// Split-K inside a block, or a cluster whose blocks hold the splits of one tile: every math group leaves its partial
+// sums in shared memory and adds up and stores its share of the tokens from all of them. No trip through global memory,
+// no counter, and the groups share the work. `sums`: kDepth times SplitPartials::kBytes of shared memory, the ring of
+// stages, of which nothing is used any more and into which nothing is on its way.
 template <class Config>
-LADDER_DEVICE void share_in_cluster(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], u32 group, u32 sums) {
+LADDER_DEVICE void share_sums(const float (&acc)[Config::kRowTiles][Config::kTokens / 2], u32 group, u32 sums) {
   using Partials = SplitPartials<Config>;
-  const u32 mine = sums + group * Config::kRowTiles * Partials::kTile + (thread_id() & 127) * 16;
+  const u32 mine = sums + group / kRowGroups<Config> * Partials::kBytes +
+                   group % kRowGroups<Config> * Config::kRowTiles * Partials::kTile + (thread_id() & 127) * 16;
   math_groups_sync<Config>();  // all groups have multiplied the last stage
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
@@ -287,15 +401,6 @@ LADDER_DEVICE void share_in_cluster(const float (&acc)[Config::kRowTiles][Config
     }
   }
   cluster_sync();
-}
-
-// The producer's part between two items: the sums of the first leave the ring at finish_item's second barrier.
-template <class Config>
-LADDER_DEVICE void await_ring() {
-  if constexpr (Config::kCluster > 1) {
-    cluster_sync();
-    cluster_sync();
-  }
 }
 
 // Adds up and stores tokens 8 * first .. 8 * last - 1 of one row tile.
@@ -314,7 +419,7 @@ LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& argume
     for (int j = 0; j < quads; j += kBatch) {
       float total[kBatch][4] = {};
 #pragma unroll 4
-      for (int s = 0; s < Config::kSplits; s++) {
+      for (int s = 0; s < Config::kSplits * Config::kDepth; s++) {
 #pragma unroll
         for (int q = 0; q < kBatch; q++) {
           if (j + q >= quads) break;
@@ -337,31 +442,33 @@ LADDER_DEVICE void store_parts(const Parts& parts, const MatmulArguments& argume
   }
 }
 
-// The end of a work item: the split-K sum, by the group that came last or by the cluster together, and the store.
-// `ring`: see share_in_cluster.
+// The end of a work item: the split-K sum, by the group that came last or by all whose sums meet together, and the
+// store. `ring`: see share_sums.
 template <class Config>
 LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTokens / 2],
                                const MatmulArguments& arguments, const WorkItem& work, u32 group, u32 staging,
                                u32 ring) {
   using Partials = SplitPartials<Config>;
   constexpr int kQuads = Config::kTokens / 8;
-  static_assert(Config::kCluster == 1 || Config::kCluster == Config::kSplits, "a cluster holds the splits of a tile");
-  if constexpr (Config::kCluster > 1) {
-    share_in_cluster<Config>(acc, group, ring);
+  static_assert(Config::kSplits == Config::kCluster || !kSumsMeet<Config>, "all parts of a tile meet or none");
+  if constexpr (kSumsMeet<Config>) {
+    share_sums<Config>(acc, group, ring);
   } else if constexpr (Config::kSplits > 1) {
     if (!share_splits<Config>(acc, arguments, work, group, staging)) return;
   }
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; t++) {
-    const u32 within = (group * Config::kRowTiles + t) * Partials::kTile + (thread_id() & 127) * 16;
-    const int first_row = work.first_row + static_cast<int>(group * Config::kRowTiles + t) * 64;
+    const u32 tile = group % kRowGroups<Config> * Config::kRowTiles + t;
+    const u32 within = tile * Partials::kTile + (thread_id() & 127) * 16;
+    const int first_row = work.first_row + static_cast<int>(tile) * 64;
     const int row = first_row + static_cast<int>((thread_id() & 127) / 32 * 16 + lane_id() / 4);
     const float bias0 = load_bias<Config>(arguments.bias, row);
     const float bias1 = load_bias<Config>(arguments.bias, row + 8);
-    if constexpr (Config::kCluster > 1) {
-      store_parts<Config>(ClusterParts<Config>{ring + within}, arguments, work.first_token,
-                          kQuads * work.split / Config::kSplits, kQuads * (work.split + 1) / Config::kSplits, first_row,
-                          group, staging, bias0, bias1);
+    if constexpr (kSumsMeet<Config>) {
+      constexpr int kParts = Config::kSplits * Config::kDepth;
+      const int part = work.split * Config::kDepth + static_cast<int>(group / kRowGroups<Config>);
+      store_parts<Config>(SharedParts<Config>{ring + within}, arguments, work.first_token, kQuads * part / kParts,
+                          kQuads * (part + 1) / kParts, first_row, group, staging, bias0, bias1);
     } else if constexpr (Config::kSplits > 1) {
       const u8* const first = split_partials(arguments.workspace) +
                               static_cast<i64>(work.tile) * Config::kSplits * Partials::kBytes + within;
@@ -372,7 +479,7 @@ LADDER_DEVICE void finish_item(const float (&acc)[Config::kRowTiles][Config::kTo
                             bias1);
     }
   }
-  if constexpr (Config::kCluster > 1) {
+  if constexpr (kSumsMeet<Config>) {
     fence_async_proxy();  // the ring fills by TMA again
     cluster_sync();
   }

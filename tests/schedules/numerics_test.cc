@@ -175,9 +175,9 @@ TEST_P(NumericsTest, EveryEpilogueWithAndWithoutSplits) {
   ExpectWithinBound(c, kernels);
 }
 
-// Clusters that take several items one after the other: enumeration offers them for one round, but any number of rows
-// may come.
-TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
+// Clusters, and groups that share rows, which take several items one after the other: enumeration offers them for one
+// round, but any number of rows may come.
+TEST(NamedCandidatesTest, SumsThatMeetTakeSeveralItems) {
   const ScheduleCatalog catalog = MakeCatalog();
   absl::StatusOr<Target> target = EmulatedTarget({.arch = "sm_90a"});
   ASSERT_TRUE(target.ok()) << target.status();
@@ -204,6 +204,13 @@ TEST(NamedCandidatesTest, ClustersTakeSeveralItems) {
        normalized("nf4", 300, 2048, false), 30},
       {"dense_wgmma(tokens=32,groups=2,row_tiles=1,stages=4,splits=2,cluster=2,raster=1,blocks=1)",
        normalized("fp16", 390, 320, true, "silu"), 70},
+      // Math groups that share rows, with parts of K of different lengths, and as a cluster.
+      {"wgmma(tokens=16,groups=4,row_tiles=1,stages=8,splits=1,cluster=1,depth=4" + tail + "0)",
+       normalized("int4", 208, 1408, true, "swiglu"), 37},
+      {"wgmma(tokens=24,groups=4,row_tiles=2,stages=6,splits=1,cluster=1,depth=2" + tail + "0)",
+       normalized("uint4", 300, 640, true), 50},
+      {"wgmma(tokens=8,groups=2,row_tiles=1,stages=8,splits=2,cluster=2,depth=2" + tail + "1)",
+       normalized("nf4", 130, 2048, false, "gelu"), 21},
   };
   EmulatorCompiler compiler;
   for (const Named& c : cases) {

@@ -167,6 +167,43 @@ TEST(Candidates, BadParametersAreRefusedByName) {
                   "scale_in_weights=1,pair_table=0)")
                 .find("registers"),
             std::string::npos);
+  const auto depth = [&](const std::string& shape) {
+    return lower("wgmma(tokens=32," + shape + ",raster=1,blocks=1,steps=2,scale_in_weights=1,pair_table=0)");
+  };
+  EXPECT_EQ(depth("groups=4,row_tiles=1,stages=8,splits=1,cluster=1,depth=4"), "");
+  EXPECT_EQ(depth("groups=4,row_tiles=1,stages=8,splits=2,cluster=2,depth=2"), "");
+  EXPECT_NE(depth("groups=3,row_tiles=1,stages=8,splits=1,cluster=1,depth=2").find("divide groups"), std::string::npos);
+  EXPECT_NE(depth("groups=4,row_tiles=1,stages=8,splits=4,cluster=1,depth=2").find("splits=1"), std::string::npos);
+  EXPECT_NE(depth("groups=4,row_tiles=1,stages=7,splits=1,cluster=1,depth=2").find("as many stages"),
+            std::string::npos);
+}
+
+TEST(WarpGroupShape, GroupsAlongKShareRows) {
+  WarpGroupShape shape{.tokens = 32, .groups = 4, .row_tiles = 1, .stages = 8};
+  EXPECT_EQ(shape.rows(), 256);
+  EXPECT_EQ(SharedPartialBytes(shape), 0);
+  shape.depth = 4;
+  EXPECT_EQ(shape.rows(), 64);
+  EXPECT_EQ(shape.threads(), 640);
+  EXPECT_EQ(PartialBytes(shape), 64 * 32 * 4);
+  EXPECT_EQ(SharedPartialBytes(shape), 4 * 64 * 32 * 4);
+  // It is named where it is not 1 only, as candidates were named before it came.
+  EXPECT_EQ(ShapeParameters(shape).back(), (std::pair<std::string, int64_t>("depth", 4)));
+  shape.depth = 1;
+  EXPECT_EQ(ShapeParameters(shape).back().first, "blocks");
+}
+
+TEST(WarpGroupLaunch, HasATensorMapForWholeTilesAndOneForTheRest) {
+  const NormalizedOperator op = Operator("int4", 8192, 8192, 128);
+  const WarpGroupShape shape{.tokens = 48, .groups = 2, .row_tiles = 1, .stages = 4};
+  const LaunchSpec launch = WarpGroupLaunch(op, shape, Named("h200").limits, 1000);
+  ASSERT_EQ(launch.tensor_maps.size(), 2u);
+  EXPECT_EQ(launch.tensor_maps[0].operand, TensorOperand::kX);
+  EXPECT_EQ(launch.tensor_maps[0].BoxRows(100), 48);
+  EXPECT_EQ(launch.tensor_maps[1].operand, TensorOperand::kXTail);
+  EXPECT_EQ(launch.tensor_maps[1].BoxRows(100), 4);
+  EXPECT_EQ(launch.tensor_maps[1].BoxRows(96), 0);
+  EXPECT_EQ(launch.tensor_maps[1].BoxRows(1), 1);
 }
 
 TEST(Supports, SaysWhatItNeeds) {
