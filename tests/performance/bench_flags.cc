@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -78,6 +79,13 @@ Flags MakeFlags(BenchFlags& f) {
           {"--repeat-selection",
            Number(f.repeat_selection,
                   "tune each problem so often, as the service does, and print whether the choices are equally fast")},
+          {"--m-sweep",
+           Switch(f.m_sweep,
+                  "tune the buckets of --m as the service does, then time every M of its values and ranges with the "
+                  "kernel chosen for it, and print where fewer rows take longer than more")},
+          {"--kernels-for",
+           Text(f.kernels_for,
+                "time the kernels of an older architecture (sm_80), compiled to PTX and from there by the driver")},
           {"--mix", Switch(f.mix, "each problem with one of the weight elements, by turns")},
           {"--policy-set",
            {"the operators of the policy's figure: 12 shapes x 5 M, int4 and nf4 by turns, 64 candidates", false,
@@ -127,6 +135,45 @@ absl::StatusOr<BenchFlags> ParseBenchFlags(const std::vector<std::string>& argum
   return parsed;
 }
 
+namespace {
+
+// One shape's operators, an element of --w each.
+absl::StatusOr<std::vector<NormalizedOperator>> OperatorsOf(const BenchFlags& flags, const std::string& shape) {
+  const std::vector<std::string> sides = absl::StrSplit(shape, 'x');
+  OperatorDescriptor descriptor;
+  if (sides.size() != 2 || !absl::SimpleAtoi(sides[0], &descriptor.n) || !absl::SimpleAtoi(sides[1], &descriptor.k)) {
+    return absl::InvalidArgumentError(absl::StrCat("--shapes: '", shape, "' is not of the form NxK"));
+  }
+  std::vector<NormalizedOperator> operators;
+  for (const std::string& weight : std::vector<std::string>(absl::StrSplit(flags.w, ','))) {
+    descriptor.a = flags.a;
+    descriptor.a_scale = flags.a_scale;
+    descriptor.w = weight;
+    descriptor.out = flags.out;
+    descriptor.bias = flags.bias;
+    descriptor.act = flags.act;
+    descriptor.output_scale = flags.output_scale;
+    descriptor.residual = flags.residual;
+    if (weight != "fp16" && weight != "bf16") {
+      descriptor.scale = flags.scale;
+      descriptor.zeros = flags.zeros;
+      descriptor.group = flags.group;
+    } else {
+      descriptor.a = weight;
+      descriptor.a_scale.clear();
+      descriptor.group.reset();
+    }
+    absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);
+    if (!op.ok()) return op.status();
+    operators.push_back(*std::move(op));
+  }
+  return operators;
+}
+
+std::vector<std::string> ShapesOf(const BenchFlags& flags) { return absl::StrSplit(flags.shapes, ','); }
+
+}  // namespace
+
 absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) {
   const absl::StatusOr<std::vector<MRange>> ranges = ParseMList(flags.m);
   if (!ranges.ok()) return ranges.status();
@@ -134,42 +181,40 @@ absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) 
   if (!ms.ok()) return ms.status();
   std::vector<BenchProblem> problems;
   size_t shapes_seen = 0;
-  for (const std::string& shape : std::vector<std::string>(absl::StrSplit(flags.shapes, ','))) {
-    const std::vector<std::string> sides = absl::StrSplit(shape, 'x');
-    OperatorDescriptor descriptor;
-    if (sides.size() != 2 || !absl::SimpleAtoi(sides[0], &descriptor.n) || !absl::SimpleAtoi(sides[1], &descriptor.k)) {
-      return absl::InvalidArgumentError(absl::StrCat("--shapes: '", shape, "' is not of the form NxK"));
-    }
-    const std::vector<std::string> weights = absl::StrSplit(flags.w, ',');
+  for (const std::string& shape : ShapesOf(flags)) {
+    const absl::StatusOr<std::vector<NormalizedOperator>> operators = OperatorsOf(flags, shape);
+    if (!operators.ok()) return operators.status();
     const size_t shape_number = shapes_seen++;
-    for (size_t i = 0; i < weights.size(); i++) {
-      const std::string& weight = weights[i];
-      descriptor.a = flags.a;
-      descriptor.a_scale = flags.a_scale;
-      descriptor.w = weight;
-      descriptor.out = flags.out;
-      descriptor.bias = flags.bias;
-      descriptor.act = flags.act;
-      descriptor.output_scale = flags.output_scale;
-      descriptor.residual = flags.residual;
-      if (weight != "fp16" && weight != "bf16") {
-        descriptor.scale = flags.scale;
-        descriptor.zeros = flags.zeros;
-        descriptor.group = flags.group;
-      } else {
-        descriptor.a = weight;
-        descriptor.a_scale.clear();
-        descriptor.group.reset();
-      }
-      const absl::StatusOr<NormalizedOperator> op = Normalize(descriptor);
-      if (!op.ok()) return op.status();
+    for (size_t i = 0; i < operators->size(); i++) {
       for (size_t j = 0; j < ms->size(); j++) {
         // By turns over shapes and M, so that every shape and every M has each of the elements.
-        if (!flags.mix || (shape_number + j) % weights.size() == i) problems.push_back({*op, (*ms)[j]});
+        if (!flags.mix || (shape_number + j) % operators->size() == i) problems.push_back({(*operators)[i], (*ms)[j]});
       }
     }
   }
   return problems;
+}
+
+absl::StatusOr<std::vector<NormalizedOperator>> MakeOperators(const BenchFlags& flags) {
+  std::vector<NormalizedOperator> all;
+  for (const std::string& shape : ShapesOf(flags)) {
+    absl::StatusOr<std::vector<NormalizedOperator>> operators = OperatorsOf(flags, shape);
+    if (!operators.ok()) return operators.status();
+    all.insert(all.end(), operators->begin(), operators->end());
+  }
+  return all;
+}
+
+absl::StatusOr<std::vector<int64_t>> EveryM(const BenchFlags& flags) {
+  const absl::StatusOr<std::vector<MRange>> ranges = ParseMList(flags.m);
+  if (!ranges.ok()) return ranges.status();
+  // Refuses what makes no sense.
+  if (const absl::Status checked = NormalizeM(*ranges).status(); !checked.ok()) return checked;
+  std::set<int64_t> values;
+  for (const MRange& range : *ranges) {
+    for (int64_t m = range.first; m <= range.last; m++) values.insert(m);
+  }
+  return std::vector<int64_t>(values.begin(), values.end());
 }
 
 }  // namespace ladder
