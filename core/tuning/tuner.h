@@ -41,6 +41,10 @@ void AddSeeds(const ScheduleCatalog& catalog, const NormalizedOperator& op, int6
 std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
                                                const std::vector<Candidate>& seeds, int count);
 
+// At which rows a kernel for m is verified, most first: at m, and at the fewest that a bucket of powers of two sends
+// it, of which the last tile is partly filled.
+std::vector<int64_t> RowsToVerify(int64_t m);
+
 // A record with the binaries it names.
 struct TuningResult {
   TuningRecord record;

@@ -136,7 +136,7 @@ class FakeDevice : public Device {
   absl::Status down;
   std::string driver = "580.1";
   std::string crashes, wrong, denied, greedy;
-  int64_t wrong_at = 0;  // rows at which every kernel is
+  int64_t wrong_at = 0;      // rows at which every kernel is
   absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;
   std::mutex mutex;
