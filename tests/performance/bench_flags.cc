@@ -18,6 +18,29 @@ constexpr char kPolicyShapes[] =
     "1024x8192,"
     "10240x8192";
 
+// The rows of a record. All shapes of the targets, and one of few columns, with int4 and nf4; not quantised weights
+// where cuBLASLt is what to compare with; and what an operator may differ in - bf16 activations, groups of 64, a scale
+// per channel, each kind of zero points - at one big shape and at that of few columns, for M where memory, the overlap
+// of decoding and products, and the tensor cores are the limit. All fit three minutes on an H100.
+struct RecordPart {
+  const char *shapes, *m, *w, *a, *zeros;
+  int64_t group;
+};
+constexpr char kTargetShapes[] = "4096x4096,28672x4096,8192x8192,8192x28672,14336x4096,1024x8192";
+constexpr char kVariedShapes[] = "8192x8192,1024x8192";
+constexpr char kVariedM[] = "1,64,4096";
+constexpr RecordPart kRecord[] = {
+    {kTargetShapes, "1,16,64,256,4096", "int4,nf4", "fp16", "", 128},
+    {"4096x4096,8192x8192,8192x28672", "1,64,256,4096", "fp16", "fp16", "", 128},
+    {"8192x8192", "64,4096", "bf16", "bf16", "", 128},
+    {kVariedShapes, kVariedM, "int4,nf4", "bf16", "", 128},
+    {kVariedShapes, kVariedM, "int4,nf4", "fp16", "", 64},
+    {kVariedShapes, kVariedM, "int4,nf4", "fp16", "", -1},
+    {kVariedShapes, kVariedM, "uint4", "fp16", "quantized", 128},
+    {kVariedShapes, kVariedM, "uint4", "fp16", "original", 128},
+    {kVariedShapes, kVariedM, "uint4", "fp16", "rescale", 128},
+};
+
 struct Flag {
   const char* help;
   bool takes_value;
@@ -79,6 +102,7 @@ Flags MakeFlags(BenchFlags& f) {
           {"--repeat-selection",
            Number(f.repeat_selection,
                   "tune each problem so often, as the service does, and print whether the choices are equally fast")},
+          {"--record", Switch(f.record, "the operators of the record in results")},
           {"--m-sweep",
            Switch(f.m_sweep,
                   "tune the buckets of --m as the service does, then time every M of its values and ranges with the "
@@ -175,6 +199,19 @@ std::vector<std::string> ShapesOf(const BenchFlags& flags) { return absl::StrSpl
 }  // namespace
 
 absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags) {
+  if (flags.record) {
+    std::vector<BenchProblem> problems;
+    for (const RecordPart& part : kRecord) {
+      BenchFlags of_part = flags;
+      of_part.record = false;
+      of_part.shapes = part.shapes, of_part.m = part.m, of_part.w = part.w;
+      of_part.a = part.a, of_part.zeros = part.zeros, of_part.group = part.group;
+      const absl::StatusOr<std::vector<BenchProblem>> some = MakeProblems(of_part);
+      if (!some.ok()) return some;
+      problems.insert(problems.end(), some->begin(), some->end());
+    }
+    return problems;
+  }
   const absl::StatusOr<std::vector<MRange>> ranges = ParseMList(flags.m);
   if (!ranges.ok()) return ranges.status();
   const absl::StatusOr<std::vector<int64_t>> ms = NormalizeM(*ranges);

@@ -36,6 +36,7 @@ struct BenchFlags {
   std::string json, commit;
   std::string traces;        // file for the times of every candidate (policy_trace.h)
   int repeat_selection = 0;  // tune each operator so often instead
+  bool record = false;       // the operators of the record, whatever the flags above say
   bool m_sweep = false;      // time every M with the kernel that the service chooses for it
   std::string kernels_for;   // architecture whose kernels are timed, compiled to PTX; empty: the GPU's own
   bool mix = false;          // one weight element a problem, by turns
