@@ -53,7 +53,7 @@ struct ProfilePolicy {
   int repeats = 7;           // graph replays, median taken
   double replay_ms = 2.0;    // wanted length of one replay: as many launches as fill it
   double preheat_ms = 20.0;  // once per call
-  int64_t rotate_bytes = 0;  // weights cycle through at least this much; 0: six times the L2
+  int64_t rotate_bytes = 0;  // read and written between two launches on one copy of a weight; 0: six times the L2
 };
 
 // Facts of the installation that a measurement depends on and keys don't contain.

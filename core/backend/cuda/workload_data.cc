@@ -243,10 +243,8 @@ absl::Status WorkloadData::PrepareWorkspace(int64_t bytes) {
   return stream_.Fill(workspace_.pointer() + kCounterBytes, 0xff, bytes - kCounterBytes);
 }
 
-absl::Status WorkloadData::PrepareCopies(int64_t rotate_bytes, int most) {
+absl::Status WorkloadData::PrepareCopies(int wanted) {
   const int64_t each = packed_.bytes();
-  const int wanted =
-      static_cast<int>(std::clamp<int64_t>((rotate_bytes + each - 1) / std::max<int64_t>(each, 1), 1, most));
   const auto fits = [&] { return HeldBytes() + std::max(0, wanted - copies()) * each <= budget_; };
   if (!fits()) natural_ = Planes();
   if (!fits()) {

@@ -30,9 +30,9 @@ class WorkloadData {
   absl::Status Prepare(const Workload& workload, bool for_reference, const SupportKernels& support);
   // Workspace of at least that size, its counters zero, the rest poisoned.
   absl::Status PrepareWorkspace(int64_t bytes);
-  // At least `rotate_bytes` of packed weights, as far as the budget and `most` copies reach; at least one copy.
+  // `wanted` copies of the packed weight, or as many as the budget has room for; at least one.
   // Drops the natural weight and the reference when it needs the room.
-  absl::Status PrepareCopies(int64_t rotate_bytes, int most);
+  absl::Status PrepareCopies(int wanted);
   // Output filled with `poison`, guards with kGuardByte.
   absl::Status PoisonOutput(uint8_t poison);
   // Ok if the guards are whole; else `detail` says which isn't.
@@ -46,6 +46,7 @@ class WorkloadData {
   DevicePointer x() const { return x_.pointer(); }
   DevicePointer y() const { return y_.pointer() + kGuardBytes; }
   int64_t y_bytes() const { return workload_.m * workload_.op.columns() * Bytes(workload_.op.out()); }
+  int64_t weight_bytes() const { return packed_.bytes(); }
   DevicePointer workspace() const { return workspace_.pointer(); }
   int copies() const { return 1 + static_cast<int>(copies_.size()); }
   // Copy 0 is the weight itself; all hold the same bits.
