@@ -84,6 +84,9 @@ class Device {
   // Binary of schedules/support/support.cuh for this target, needed before the calls below (packing, random inputs,
   // reference). Cheap when it is already loaded.
   virtual absl::Status LoadSupport(const CompiledKernel& support) = 0;
+  // Makes what Verify at this workload needs besides a kernel, the reference above all, so that it is done while
+  // kernels are being compiled. It saves time, no more: what fails here fails, and is told, there.
+  virtual void PrepareVerify(const Workload&) {}
   // Runs the kernel on fresh random inputs and poisoned outputs and compares every element with the reference.
   // An error means that the kernel could not be run (illegal access, no memory), not that it computed wrongly.
   virtual absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) = 0;

@@ -95,6 +95,10 @@ class FakeDevice : public Device {
     return conditions ? conditions() : DeviceConditions{.other_processes = 0};
   }
   absl::Status LoadSupport(const CompiledKernel&) override { return absl::OkStatus(); }
+  void PrepareVerify(const Workload& workload) override {
+    const std::lock_guard lock(mutex);
+    prepared.push_back(workload.m);
+  }
   absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) override {
     if (on_verify) on_verify();
     verified++;
@@ -140,6 +144,7 @@ class FakeDevice : public Device {
   absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;
   std::mutex mutex;
+  std::vector<int64_t> prepared;                          // rows
   std::set<std::pair<std::string, int64_t>> verified_at;  // candidate and rows
 };
 

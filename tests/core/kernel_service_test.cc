@@ -179,6 +179,20 @@ TEST_F(KernelServiceTest, WhatWasCompiledAheadIsNotCompiledAgain) {
   EXPECT_GT(compiler_.compiled, 8 + 1);
 }
 
+TEST_F(KernelServiceTest, TheReferenceIsMadeWhileKernelsAreCompiled) {
+  KernelService service = Service();
+  ASSERT_TRUE(Acquire(service).ok());
+  EXPECT_EQ(device_.prepared, (std::vector<int64_t>{16}));
+  // Not where the GPU's time is rationed, nor without a GPU.
+  device_.conditions = [] { return DeviceConditions{.other_processes = 1}; };
+  TuningOptions shared;
+  shared.share_gpu = true;
+  shared.share_duty_percent = 100;
+  ASSERT_TRUE(service.Acquire(op_, 32, h200_, shared, nullptr, nullptr).ok());
+  ASSERT_TRUE(Service(false).Acquire(op_, 64, h200_, {}, nullptr, nullptr).ok());
+  EXPECT_EQ(device_.prepared.size(), 1u);
+}
+
 TEST_F(KernelServiceTest, AllAreVerifiedBeforeAnyIsTimed) {
   KernelService service = Service();
   int timed = 0, verified_after = 0;

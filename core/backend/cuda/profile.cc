@@ -73,8 +73,8 @@ absl::StatusOr<std::vector<Measurement>> ProfileKernels(const Workload& workload
   calls.reserve(loaded.size());
   for (const LoadedKernel& kernel : loaded) {
     calls.push_back([&workload, &data, &kernel, copies](int index, const Stream& stream) {
-      return kernel.Enqueue(workload.op, workload.m, data.x(), data.weight(index % copies), data.epilogue(),
-                            data.y(), data.workspace(), index > 0, stream);
+      return kernel.Enqueue(workload.op, workload.m, data.x(), data.weight(index % copies), data.epilogue(), data.y(),
+                            data.workspace(), index > 0, stream);
     });
   }
   return TimeInterleaved(calls, copies, policy, bench.uuid, bench.stream);

@@ -308,11 +308,16 @@ absl::Status WorkloadData::ReferenceSlice(int64_t first, int64_t rows, const Sup
   return absl::OkStatus();
 }
 
-absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, const SupportKernels& support) {
+absl::Status WorkloadData::MakeReference(const SupportKernels& support) {
   if (reference_rows_ == 0) {
     copies_.clear();
     LADDER_RETURN_IF_ERROR(PrepareReference(budget_ - HeldBytes()));
   }
+  return ReferenceSlice(0, std::min(reference_rows_, workload_.m), support);
+}
+
+absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, const SupportKernels& support) {
+  LADDER_RETURN_IF_ERROR(MakeReference(support));
   const NormalizedOperator& op = workload_.op;
   Comparison total;
   for (int64_t first = 0; first < workload_.m; first += reference_rows_) {

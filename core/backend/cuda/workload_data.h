@@ -37,6 +37,8 @@ class WorkloadData {
   absl::Status PoisonOutput(uint8_t poison);
   // Ok if the guards are whole; else `detail` says which isn't.
   absl::StatusOr<std::string> CheckGuards() const;
+  // Computes as many rows of the reference as there is room for, from the first.
+  absl::Status MakeReference(const SupportKernels& support);
   // Compares all of y with the reference, computing what of it doesn't fit in slices of rows.
   absl::StatusOr<Comparison> CompareOutput(const ErrorBound& bound, const SupportKernels& support);
   // "y[3, 17] = 1.5, expected 0.25 +- 0.001". The element's reference is recomputed if it isn't kept.
