@@ -41,6 +41,17 @@ TEST_F(SweepTest, EveryMIsVerifiedAndTimedWithTheKernelOfItsBucket) {
   EXPECT_LE(WorstCliff(sweep->points).ratio, 1.0);
 }
 
+TEST_F(SweepTest, AKernelOfMoreRowsServesFewerWhereItsTuneWasFaster) {
+  // Of 8 rows the tune for 4 thinks badly.
+  device_.time_us_at = [](const std::string& text, int64_t m) {
+    return text == "near(x=2)" ? (m == 4 ? 9.0 : 5.0) : 6.0;
+  };
+  const absl::StatusOr<MSweep> sweep = SweepM(catalog_, compiler_, device_, SmallOperator(), {3, 8});
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->points[0].candidate, "near(x=2)");
+  EXPECT_EQ(sweep->points[0].us, 5.0);
+}
+
 TEST_F(SweepTest, AKernelThatIsWrongAtOneMIsAnError) {
   device_.wrong_at = 7;  // which tuning for 8 does not try
   const absl::StatusOr<MSweep> sweep = SweepM(catalog_, compiler_, device_, SmallOperator(), {7, 8});
