@@ -209,6 +209,12 @@ absl::Status Tuner::Rest(absl::Duration used) {
   return Pause(pause);
 }
 
+std::future<void> Tuner::PrepareVerify() {
+  // Beside others the GPU's time is rationed, and this isn't counted.
+  if (device_ == nullptr || shared_) return {};
+  return std::async(std::launch::async, [this] { device_->PrepareVerify(workload_); });
+}
+
 absl::Status Tuner::Verify(size_t i) {
   CandidateTrace& trace = trace_.candidates[i];
   Workload workload = workload_;
@@ -350,12 +356,10 @@ absl::StatusOr<TuningResult> Tuner::Tune(const std::vector<PlannedCandidate>& se
   }
   if (absl::Status s = Lower(selected); !s.ok()) return s;
   trace_.enumerate_ms = MillisecondsSince(start_);
-  std::future<void> prepared;
-  // Beside others the GPU's time is counted, and this isn't.
-  if (device_ != nullptr && !shared_) {
-    prepared = std::async(std::launch::async, [this] { device_->PrepareVerify(workload_); });
+  {
+    const std::future<void> prepared = PrepareVerify();
+    if (absl::Status s = Compile(0, trials_.size()); !s.ok()) return s;
   }
-  if (absl::Status s = Compile(0, trials_.size()); !s.ok()) return s;
   if (device_ == nullptr) return Finish(RecordKind::kSeed);
   // All are verified before any is timed: the reference and the copies of the weight that timing rotates would take
   // each other's memory at every turn. Verifying leaves half of the time for timing.
@@ -373,6 +377,7 @@ absl::StatusOr<TuningResult> Tuner::Tune(const std::vector<PlannedCandidate>& se
 absl::StatusOr<TuningResult> Tuner::First(const std::vector<PlannedCandidate>& selected) {
   if (absl::Status s = Lower(selected); !s.ok()) return s;
   trace_.enumerate_ms = MillisecondsSince(start_);
+  const std::future<void> prepared = PrepareVerify();
   for (size_t i = 0; i < trials_.size(); i++) {
     if (absl::Status s = CheckCancelled(); !s.ok()) return s;
     if (!trials_[i].alive) continue;

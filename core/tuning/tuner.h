@@ -3,6 +3,7 @@
 #define LADDER_CORE_TUNING_TUNER_H_
 
 #include <functional>
+#include <future>
 #include <map>
 #include <string>
 #include <vector>
@@ -92,6 +93,8 @@ class Tuner {
   absl::Status Pause(absl::Duration pause);
   // After `used` of the GPU's time: leaves it to the others as long as the duty limit says.
   absl::Status Rest(absl::Duration used);
+  // Device::PrepareVerify, which whoever holds the future waits for.
+  std::future<void> PrepareVerify();
   absl::Status Verify(size_t index);
   absl::Status Profile(size_t index);
   // A phase over the candidates that are alive; what isn't reached by `until` is skipped, but never all.

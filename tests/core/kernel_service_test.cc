@@ -182,7 +182,8 @@ TEST_F(KernelServiceTest, WhatWasCompiledAheadIsNotCompiledAgain) {
 TEST_F(KernelServiceTest, TheReferenceIsMadeWhileKernelsAreCompiled) {
   KernelService service = Service();
   ASSERT_TRUE(Acquire(service).ok());
-  EXPECT_EQ(device_.prepared, (std::vector<int64_t>{16}));
+  ASSERT_TRUE(service.AcquireFast(op_, 8, h200_).ok());
+  EXPECT_EQ(device_.prepared, (std::vector<int64_t>{16, 8}));
   // Not where the GPU's time is rationed, nor without a GPU.
   device_.conditions = [] { return DeviceConditions{.other_processes = 1}; };
   TuningOptions shared;
@@ -190,7 +191,7 @@ TEST_F(KernelServiceTest, TheReferenceIsMadeWhileKernelsAreCompiled) {
   shared.share_duty_percent = 100;
   ASSERT_TRUE(service.Acquire(op_, 32, h200_, shared, nullptr, nullptr).ok());
   ASSERT_TRUE(Service(false).Acquire(op_, 64, h200_, {}, nullptr, nullptr).ok());
-  EXPECT_EQ(device_.prepared.size(), 1u);
+  EXPECT_EQ(device_.prepared.size(), 2u);
 }
 
 TEST_F(KernelServiceTest, AllAreVerifiedBeforeAnyIsTimed) {
