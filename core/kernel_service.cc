@@ -178,7 +178,7 @@ absl::StatusOr<std::vector<Candidate>> KernelService::WinnersElsewhere(const Nor
     return record.m > m && record.kind == RecordKind::kMeasured && record.target.arch == target.arch &&
            record.target.model == target.model;
   };
-  std::ranges::stable_partition(*records, promises);
+  std::stable_partition(records->begin(), records->end(), promises);
   const std::string own = MakeCacheKey(op, m, target).digest;
   std::vector<Candidate> winners;
   for (const TuningRecord& record : *records) {

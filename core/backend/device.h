@@ -52,7 +52,7 @@ struct Measurement {
 struct ProfilePolicy {
   int repeats = 7;           // graph replays, median taken
   double replay_ms = 2.0;    // wanted length of one replay: as many launches as fill it
-  double preheat_ms = 20.0;  // once per call
+  double preheat_ms = 50.0;  // once per call: a power limit takes as long to lower the clocks of what draws much
   int64_t rotate_bytes = 0;  // read and written between two launches on one copy of a weight; 0: six times the L2
 };
 

@@ -106,6 +106,7 @@ absl::StatusOr<std::vector<Measurement>> TimeInterleaved(const std::vector<Enque
   std::vector<Measurement> results;
   for (const Timed& t : timed) {
     std::vector<double> times;
+    times.reserve(t.replays.size());
     for (const auto& [start, end] : t.replays) {
       LADDER_ASSIGN_OR_RETURN(const double us, Event::ElapsedUs(start, end));
       times.push_back(us / t.calls);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kL2Multiple = 6;
 constexpr int kCublasAlgorithms = 8;
+constexpr ProfilePolicy kCool = {.preheat_ms = 20};  // for what draws little power
 constexpr ProfilePolicy kQuick = {.repeats = 3, .replay_ms = 0.5, .preheat_ms = 1, .rotate_bytes = 0};
 
 int64_t RotateBytes(const ProfilePolicy& policy, const Target& target) {
@@ -146,11 +147,11 @@ absl::Status MeasureRates(const CublasLt* library, int64_t budget_bytes, const B
       });
     }
     LADDER_ASSIGN_OR_RETURN(const std::vector<Measurement> reads,
-                            TimeInterleaved(calls, 4, ProfilePolicy{}, bench.uuid, bench.stream));
+                            TimeInterleaved(calls, 4, kCool, bench.uuid, bench.stream));
     const double us = std::ranges::min_element(reads, {}, &Measurement::median_us)->median_us;
     limits.read_gb_per_s = static_cast<double>(bytes) / us * 1e-3;
   }
-  LADDER_ASSIGN_OR_RETURN(const Measurement empty, ProfileEmpty(ProfilePolicy{}, bench));
+  LADDER_ASSIGN_OR_RETURN(const Measurement empty, ProfileEmpty(kCool, bench));
   limits.launch_us = empty.median_us;
 
   constexpr int64_t kSide = 8192;
