@@ -12,12 +12,21 @@ constexpr int64_t kWorkspaceReserve = 8 << 20;
 
 }  // namespace
 
+void KernelTable::Buckets::ChooseServing() {
+  serving = kernels;
+  for (size_t i = serving.size() - 1; i-- > 0;) {
+    // A fast answer's time is not known; its search is under way.
+    const double own_us = kernels[i]->info.measured_us, larger_us = serving[i + 1]->info.measured_us;
+    if (own_us > 0 && larger_us > 0 && larger_us < own_us) serving[i] = serving[i + 1];
+  }
+}
+
 int64_t KernelTable::Buckets::WorkspaceBytes(int64_t max_m) const {
   int64_t bytes = 0;
   for (size_t i = 0; i < tops.size(); i++) {
     if (i > 0 && tops[i - 1] >= max_m) break;  // reached only by larger m
     const int64_t largest = i + 1 == tops.size() ? max_m : std::min(max_m, tops[i]);
-    bytes = std::max(bytes, kernels[i]->kernel.plan().WorkspaceBytes(largest));
+    bytes = std::max(bytes, serving[i]->kernel.plan().WorkspaceBytes(largest));
   }
   return bytes;
 }
@@ -34,6 +43,7 @@ std::unique_ptr<KernelTable::Buckets> KernelTable::With(const Buckets* buckets,
     next->tops.insert(it, top);
     next->kernels.insert(next->kernels.begin() + position, std::move(kernel));
   }
+  next->ChooseServing();
   return next;
 }
 
@@ -72,6 +82,17 @@ int64_t KernelTable::PromiseWorkspace(int64_t max_m) {
 }
 
 std::vector<KernelInfo> KernelTable::List() const {
+  std::vector<KernelInfo> list;
+  const Buckets* buckets = current_.load(std::memory_order_acquire);
+  if (buckets == nullptr) return list;
+  for (size_t i = 0; i < buckets->serving.size(); i++) {
+    list.push_back(buckets->serving[i]->info);
+    list.back().bucket_m = buckets->tops[i];
+  }
+  return list;
+}
+
+std::vector<KernelInfo> KernelTable::ListOwn() const {
   std::vector<KernelInfo> list;
   const Buckets* buckets = current_.load(std::memory_order_acquire);
   if (buckets == nullptr) return list;

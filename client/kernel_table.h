@@ -26,7 +26,7 @@ class KernelTable {
   // The kernel for m rows, or null before the first Swap.
   const LoadedKernel* Find(int64_t m) const {
     const Buckets* buckets = current_.load(std::memory_order_acquire);
-    return buckets == nullptr ? nullptr : &buckets->kernels[SelectBucket(buckets->tops, m)]->kernel;
+    return buckets == nullptr ? nullptr : &buckets->serving[SelectBucket(buckets->tops, m)]->kernel;
   }
 
   // Puts kernels in, each replacing the one of its bucket. Returns how many were; one that would break a promise about
@@ -36,12 +36,20 @@ class KernelTable {
   // Bytes that serve every m <= max_m, now and after every later Swap.
   int64_t PromiseWorkspace(int64_t max_m);
 
+  // Of each bucket the kernel that Find gives.
   std::vector<KernelInfo> List() const;
+  // Of each bucket the kernel that was put in for it.
+  std::vector<KernelInfo> ListOwn() const;
 
  private:
   struct Buckets {
     std::vector<int64_t> tops;  // ascending
     std::vector<std::shared_ptr<const BucketKernel>> kernels;
+    // A bucket's own kernel, unless one of more rows took less time for those than this one for its own: M is a
+    // run-time argument, so that it serves fewer rows as well, and fewer rows must not take longer. Buckets that were
+    // tuned together never differ, but one may have been tuned again, or on an earlier build.
+    std::vector<std::shared_ptr<const BucketKernel>> serving;
+    void ChooseServing();
     int64_t WorkspaceBytes(int64_t max_m) const;
   };
   static std::unique_ptr<Buckets> With(const Buckets* buckets, std::shared_ptr<const BucketKernel> kernel);

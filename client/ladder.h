@@ -127,7 +127,8 @@ struct LaunchArguments {
 struct KernelInfo {
   int64_t bucket_m = 0;    // chosen for m up to this; the last one for every larger m too
   std::string candidate;   // "decode(row_tiles=2,warps=16)"
-  double measured_us = 0;  // at bucket_m, where it was tuned
+  int64_t tuned_m = 0;     // where it was tuned: bucket_m, or more rows if it is faster even there than what fewer got
+  double measured_us = 0;  // at tuned_m
   bool searched = false;   // false: the fast answer, tuning may replace it
   std::string blob_sha256;
 };

@@ -112,7 +112,7 @@ absl::StatusOr<BucketKernel> MatmulState::Load(const pb::LookupResult& result) {
     return kernel.status();
   }
   KernelInfo info;
-  info.bucket_m = result.m() > 0 ? result.m() : record.m();
+  info.bucket_m = info.tuned_m = result.m() > 0 ? result.m() : record.m();
   info.candidate = CandidateText(winner.candidate());
   info.measured_us = winner.measurement().median_us();
   info.searched = record.kind() == pb::RECORD_KIND_MEASURED;
@@ -123,7 +123,7 @@ absl::StatusOr<BucketKernel> MatmulState::Load(const pb::LookupResult& result) {
 bool MatmulState::IsCurrent(const pb::LookupResult& result) const {
   const int64_t top = result.m() > 0 ? result.m() : result.record().m();
   const std::string candidate = CandidateText(result.record().ranked(0).candidate());
-  const std::vector<KernelInfo> kernels = table_.List();
+  const std::vector<KernelInfo> kernels = table_.ListOwn();
   return std::any_of(kernels.begin(), kernels.end(), [&](const KernelInfo& kernel) {
     return kernel.bucket_m == top && kernel.blob_sha256 == result.record().ranked(0).blob_sha256() &&
            kernel.candidate == candidate && kernel.searched == (result.record().kind() == pb::RECORD_KIND_MEASURED);

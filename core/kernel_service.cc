@@ -1,5 +1,6 @@
 #include "core/kernel_service.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <utility>
 
@@ -168,6 +169,26 @@ absl::StatusOr<Acquired> KernelService::Acquire(const NormalizedOperator& op, in
   return result;
 }
 
+absl::StatusOr<std::vector<Candidate>> KernelService::WinnersElsewhere(const NormalizedOperator& op, int64_t m,
+                                                                       const Target& target, int most) {
+  absl::StatusOr<std::vector<TuningRecord>> records = store_.FindSeeds(op, m);
+  if (!records.ok()) return records.status();
+  // More rows on this very machine first, the nearest before the others: fewer rows must not take longer.
+  const auto promises = [&](const TuningRecord& record) {
+    return record.m > m && record.kind == RecordKind::kMeasured && record.target.arch == target.arch &&
+           record.target.model == target.model;
+  };
+  std::stable_partition(records->begin(), records->end(), promises);
+  const std::string own = MakeCacheKey(op, m, target).digest;
+  std::vector<Candidate> winners;
+  for (const TuningRecord& record : *records) {
+    if (winners.size() == static_cast<size_t>(most)) break;
+    if (record.ranked.empty() || record.key.digest == own) continue;
+    if (std::ranges::count(winners, record.winner().candidate) == 0) winners.push_back(record.winner().candidate);
+  }
+  return winners;
+}
+
 absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperator& op, int64_t m, const Target& target,
                                                           const TuningOptions& options,
                                                           const ProgressCallback& progress, const CancelToken& cancel) {
@@ -187,8 +208,9 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
 
   std::vector<Candidate> seeds;
   const TuningRecord* incumbent = former->has_value() ? &**former : nullptr;
+  const bool searched = incumbent != nullptr && incumbent->kind != RecordKind::kFast;
   bool refresh = false;
-  if (incumbent != nullptr && incumbent->kind != RecordKind::kFast) {
+  if (searched) {
     for (const RankedKernel& kernel : incumbent->ranked) {
       const Schedule* schedule = catalog_.Find(kernel.candidate.schedule);
       // New parameters in a schedule can hide a better kernel than any that was measured: then search again.
@@ -200,13 +222,12 @@ absl::StatusOr<TuningRecord> KernelService::TuneOrRefresh(const NormalizedOperat
     for (const RankedKernel& kernel : incumbent->ranked) {
       if (seeds.size() < static_cast<size_t>(options.finalists)) seeds.push_back(kernel.candidate);
     }
-  } else if (device != nullptr) {
-    absl::StatusOr<std::vector<TuningRecord>> others = store_.FindSeeds(op, m);
-    if (!others.ok()) return others.status();
-    for (const TuningRecord& record : *others) {
-      if (!record.ranked.empty() && seeds.size() < static_cast<size_t>(options.finalists)) {
-        seeds.push_back(record.winner().candidate);
-      }
+  }
+  if (device != nullptr) {
+    const absl::StatusOr<std::vector<Candidate>> elsewhere = WinnersElsewhere(op, m, target, options.finalists);
+    if (!elsewhere.ok()) return elsewhere.status();
+    for (const Candidate& winner : *elsewhere) {
+      if (std::ranges::count(seeds, winner) == 0) seeds.push_back(winner);
     }
   }
 

@@ -72,6 +72,9 @@ class KernelService {
   absl::StatusOr<TuningRecord> TuneOrRefresh(const NormalizedOperator& op, int64_t m, const Target& target,
                                              const TuningOptions& options, const ProgressCallback& progress,
                                              const CancelToken& cancel);
+  // The winners of the operator's other records that may win here too, at most so many, those of more rows first.
+  absl::StatusOr<std::vector<Candidate>> WinnersElsewhere(const NormalizedOperator& op, int64_t m, const Target& target,
+                                                          int most);
   absl::StatusOr<Acquired> MakeFast(const NormalizedOperator& op, int64_t m, const Target& target);
   // The device, if there is one and the target is it. An error if it can't tell what it is.
   absl::StatusOr<Device*> DeviceFor(const Target& target);

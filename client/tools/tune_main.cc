@@ -203,11 +203,12 @@ int WriteJson(const std::string& path, const TuneReport& report) {
 }
 
 int Tune(TuneSession& session, const Flags& flags, const std::vector<pb::OperatorDescriptor>& operators,
-         const pb::DescribeResponse& machine, const std::string& target, absl::Duration budget) {
+         const pb::DescribeResponse& machine, const std::string& target, absl::Duration budget, absl::Time started) {
   TuneReport report;
   report.machine = machine;
   int exit_status = kExitDone;
   const absl::Time begin = absl::Now();
+  report.start_ms = absl::ToDoubleMilliseconds(begin - started);
   for (const pb::OperatorDescriptor& op : operators) {
     pb::TuneRequest request;
     *request.mutable_op() = op;
@@ -236,6 +237,7 @@ int Tune(TuneSession& session, const Flags& flags, const std::vector<pb::Operato
 }
 
 int Run(const Flags& flags) {
+  const absl::Time started = absl::Now();
   if (flags.list) return PrintSupportMatrix(flags.target);
   const absl::StatusOr<std::vector<pb::OperatorDescriptor>> operators = OperatorsOf(flags);
   if (!operators.ok()) return Fail(kProgram, operators.status());
@@ -260,7 +262,7 @@ int Run(const Flags& flags) {
   if (!machine.ok()) return Fail(kProgram, machine.status());
   const std::string target = flags.target.empty() && machine->target().empty() ? kDefaultTarget : flags.target;
   if (flags.plan) return Plan(session, *operators, target);
-  return Tune(session, flags, *operators, *machine, target, budget);
+  return Tune(session, flags, *operators, *machine, target, budget, started);
 }
 
 }  // namespace

@@ -171,9 +171,10 @@ std::string Totals(const TuneReport& report) {
   }
   return absl::StrCat(report.operators.size(), report.operators.size() == 1 ? " operator, " : " operators, ",
                       tuned + hits, " values of M: ", tuned, " tuned, ", hits, " found in the cache; wall time ",
-                      HumanMilliseconds(report.wall_ms), ", of it waiting for compilers ",
-                      HumanMilliseconds(compile_ms), ", verifying ", HumanMilliseconds(verify_ms), ", timing ",
-                      HumanMilliseconds(profile_ms), " (", tried, " candidates)\n");
+                      HumanMilliseconds(report.wall_ms), " after ", HumanMilliseconds(report.start_ms),
+                      " to start, of it waiting for compilers ", HumanMilliseconds(compile_ms), ", verifying ",
+                      HumanMilliseconds(verify_ms), ", timing ", HumanMilliseconds(profile_ms), " (", tried,
+                      " candidates)\n");
 }
 
 }  // namespace ladder::tools

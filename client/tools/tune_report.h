@@ -26,7 +26,8 @@ struct TunedOperator {
 struct TuneReport {
   tune::v1::DescribeResponse machine;
   std::vector<TunedOperator> operators;
-  double wall_ms = 0;
+  double start_ms = 0;  // until the GPU, the compiler and their rates were known
+  double wall_ms = 0;   // from then on
 };
 
 // How many candidates of a trace were compiled or run, and how many of those fell.

@@ -38,14 +38,18 @@ std::string ToJson(const TuneReport& report) {
     operators.push_back(std::move(object));
   }
   const tune::v1::DescribeResponse& machine = report.machine;
-  const json document = {
-      {"ladder_version", machine.version()},
-      {"compiler", machine.compiler()},
-      {"driver", machine.driver()},
-      {"gpu", machine.target()},
-      {"no_gpu_reason", machine.no_gpu_reason()},
-      {"operators", std::move(operators)},
-      {"totals", {{"tuned", tuned_rows}, {"hits", hits}, {"wall_ms", report.wall_ms}, {"compile_ms", compile_ms}}}};
+  const json document = {{"ladder_version", machine.version()},
+                         {"compiler", machine.compiler()},
+                         {"driver", machine.driver()},
+                         {"gpu", machine.target()},
+                         {"no_gpu_reason", machine.no_gpu_reason()},
+                         {"operators", std::move(operators)},
+                         {"totals",
+                          {{"tuned", tuned_rows},
+                           {"hits", hits},
+                           {"start_ms", report.start_ms},
+                           {"wall_ms", report.wall_ms},
+                           {"compile_ms", compile_ms}}}};
   // Texts come from the service: bytes that are not UTF-8 are replaced rather than fatal.
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

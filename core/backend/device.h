@@ -52,8 +52,8 @@ struct Measurement {
 struct ProfilePolicy {
   int repeats = 7;           // graph replays, median taken
   double replay_ms = 2.0;    // wanted length of one replay: as many launches as fill it
-  double preheat_ms = 20.0;  // once per call
-  int64_t rotate_bytes = 0;  // weights cycle through at least this much; 0: six times the L2
+  double preheat_ms = 50.0;  // once per call: a power limit takes as long to lower the clocks of what draws much
+  int64_t rotate_bytes = 0;  // read and written between two launches on one copy of a weight; 0: six times the L2
 };
 
 // Facts of the installation that a measurement depends on and keys don't contain.
@@ -84,6 +84,9 @@ class Device {
   // Binary of schedules/support/support.cuh for this target, needed before the calls below (packing, random inputs,
   // reference). Cheap when it is already loaded.
   virtual absl::Status LoadSupport(const CompiledKernel& support) = 0;
+  // Makes what Verify at this workload needs besides a kernel, the reference above all, so that it is done while
+  // kernels are being compiled. It saves time, no more: what fails here fails, and is told, there.
+  virtual void PrepareVerify(const Workload&) {}
   // Runs the kernel on fresh random inputs and poisoned outputs and compares every element with the reference.
   // An error means that the kernel could not be run (illegal access, no memory), not that it computed wrongly.
   virtual absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) = 0;

@@ -3,6 +3,7 @@
 #define LADDER_CORE_TUNING_TUNER_H_
 
 #include <functional>
+#include <future>
 #include <map>
 #include <string>
 #include <vector>
@@ -40,6 +41,10 @@ void AddSeeds(const ScheduleCatalog& catalog, const NormalizedOperator& op, int6
 // little news.
 std::vector<PlannedCandidate> SelectCandidates(const std::vector<PlannedCandidate>& plan,
                                                const std::vector<Candidate>& seeds, int count);
+
+// At which rows a kernel for m is verified, most first: at m, and at the fewest that a bucket of powers of two sends
+// it, of which the last tile is partly filled.
+std::vector<int64_t> RowsToVerify(int64_t m);
 
 // A record with the binaries it names.
 struct TuningResult {
@@ -88,6 +93,8 @@ class Tuner {
   absl::Status Pause(absl::Duration pause);
   // After `used` of the GPU's time: leaves it to the others as long as the duty limit says.
   absl::Status Rest(absl::Duration used);
+  // Device::PrepareVerify, which whoever holds the future waits for.
+  std::future<void> PrepareVerify();
   absl::Status Verify(size_t index);
   absl::Status Profile(size_t index);
   // A phase over the candidates that are alive; what isn't reached by `until` is skipped, but never all.

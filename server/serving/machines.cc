@@ -1,5 +1,6 @@
 #include "server/serving/machines.h"
 
+#include <future>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -80,11 +81,8 @@ void Machines::Discover() {
     const std::lock_guard lock(mutex_);
     if (discovered_ || absl::Now() < retry_at_) return;
   }
-  std::string compiler = compiler_.Version();
-  {
-    const std::lock_guard lock(mutex_);
-    compiler_version_ = std::move(compiler);
-  }
+  // A compiler and a GPU take their time to start.
+  std::future<std::string> compiler = std::async(std::launch::async, [this] { return compiler_.Version(); });
   bool lasting = true;
   for (size_t i = 0; i < gpus_.size(); ++i) {
     {
@@ -111,7 +109,9 @@ void Machines::Discover() {
     }
     if (callback) callback(i, usable);
   }
+  std::string version = compiler.get();
   const std::lock_guard lock(mutex_);
+  compiler_version_ = std::move(version);
   ++changes_;
   discovered_ = lasting;
   retry_at_ = absl::Now() + kRetryPause;

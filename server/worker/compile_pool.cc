@@ -69,7 +69,10 @@ void WorkerCompiler::Enqueue(std::vector<Job*> jobs) const {
     queue_.insert(queue_.end(), jobs.begin(), jobs.end());
   }
   const auto workers = static_cast<size_t>(WorkerCount(options_.workers));
-  while (threads_.size() < workers && static_cast<size_t>(idle_) < queue_.size()) {
+  // The support kernels of a fresh cache are compiled alone, with a tune's dozens to come: their workers start
+  // meanwhile.
+  const bool compiles = std::ranges::any_of(jobs, [](const Job* job) { return job->request != nullptr; });
+  while (threads_.size() < workers && (compiles || static_cast<size_t>(idle_) < queue_.size())) {
     threads_.emplace_back([self] { self->Work(); });
     ++idle_;
   }
@@ -108,6 +111,8 @@ std::vector<absl::StatusOr<CompiledKernel>> WorkerCompiler::Compile(std::span<co
 
 void WorkerCompiler::Work() {
   std::unique_ptr<WorkerProcess> process;
+  // Whatever keeps it from starting is told to the first job.
+  Start(process).IgnoreError();
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });

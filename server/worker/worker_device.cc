@@ -210,6 +210,13 @@ absl::Status WorkerDevice::LoadSupport(const CompiledKernel& support) {
   return absl::OkStatus();
 }
 
+void WorkerDevice::PrepareVerify(const Workload& workload) {
+  worker::DeviceJob job;
+  ToFrame(workload, *job.mutable_prepare_verify()->mutable_workload());
+  std::lock_guard lock(mutex_);
+  Ask(job).IgnoreError();
+}
+
 absl::StatusOr<Verification> WorkerDevice::Verify(const Workload& workload, const KernelBinary& kernel) {
   worker::DeviceJob job;
   ToFrame(workload, *job.mutable_verify()->mutable_workload());

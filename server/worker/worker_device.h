@@ -47,6 +47,7 @@ class WorkerDevice final : public Device {
   absl::StatusOr<DeviceEnvironment> GetEnvironment() override;
   absl::StatusOr<DeviceConditions> GetConditions() override;
   absl::Status LoadSupport(const CompiledKernel& support) override;
+  void PrepareVerify(const Workload& workload) override;
   absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) override;
   absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload, std::span<const KernelBinary> kernels,
                                                    const ProfilePolicy& policy) override;

@@ -119,6 +119,11 @@ absl::Status Serve(const worker::DeviceJob& job, Device& device, worker::DeviceR
       absl::StatusOr<CompiledKernel> support = FromFrame(job.load_support());
       return support.ok() ? device.LoadSupport(*support) : support.status();
     }
+    case worker::DeviceJob::kPrepareVerify: {
+      const absl::StatusOr<Workload> workload = FromFrame(job.prepare_verify().workload());
+      if (workload.ok()) device.PrepareVerify(*workload);
+      return workload.status();
+    }
     case worker::DeviceJob::kVerify:
       return ServeVerify(job.verify(), device, reply);
     case worker::DeviceJob::kProfile:

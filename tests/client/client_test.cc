@@ -68,6 +68,47 @@ TEST_F(ClientTest, ChoosesTheKernelOfTheBucket) {
   for (size_t i = 0; i < 6; i++) EXPECT_EQ(gpu_.launches[i].function, std::string(expected[i]) + ":ladder_kernel") << i;
 }
 
+TEST_F(ClientTest, FewerRowsNeverTakeAKernelThatIsSlowerThanThatOfMore) {
+  const auto add = [this](int64_t m, const char* name, double us) {
+    service_.AddRecord(m, name).mutable_record()->mutable_ranked(0)->mutable_measurement()->set_median_us(us);
+  };
+  add(1, "one", 3);
+  add(16, "sixteen", 9);  // tuned before what follows was found
+  add(32, "thirty-two", 8);
+  add(64, "sixty-four", 7);
+  add(128, "more", 20);
+  pb::TuningRecord& fast = *service_.AddRecord(256, "fast").mutable_record();
+  fast.set_kind(pb::RECORD_KIND_FAST);
+  fast.mutable_ranked(0)->clear_measurement();
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  for (int64_t m : {1, 2, 16, 17, 33, 65, 129}) ASSERT_TRUE(matmul->Launch(Arguments(m), kStream).ok());
+  const char* expected[] = {"one", "sixty-four", "sixty-four", "sixty-four", "sixty-four", "more", "fast"};
+  for (size_t i = 0; i < 7; i++) EXPECT_EQ(gpu_.launches[i].function, std::string(expected[i]) + ":ladder_kernel") << i;
+  const KernelInfo sixteen = matmul->Kernels().at(1);
+  EXPECT_EQ(sixteen.bucket_m, 16);
+  EXPECT_EQ(sixteen.tuned_m, 64);
+  EXPECT_EQ(sixteen.measured_us, 7);
+}
+
+TEST_F(ClientTest, AWinnerOfMoreRowsIsSwappedInForFewerToo) {
+  const auto measured = [this](int64_t m, const char* name, double us) {
+    pb::LookupResult& result = service_.AddRecord(m, name);
+    result.mutable_record()->mutable_ranked(0)->mutable_measurement()->set_median_us(us);
+    return result;
+  };
+  measured(16, "sixteen", 9);
+  const std::shared_ptr<Matmul> matmul = Get({.watch = true}).value();
+  service_.Publish(measured(64, "better", 5));
+  ASSERT_TRUE(Eventually([&] { return matmul->swaps() == 1; }));
+  ASSERT_TRUE(matmul->Launch(Arguments(16), kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(0).function, "better:ladder_kernel");
+  // The bucket's own record, told again, changes nothing; a faster one does.
+  service_.Publish(measured(16, "own", 4));
+  ASSERT_TRUE(Eventually([&] { return matmul->swaps() == 2; }));
+  ASSERT_TRUE(matmul->Launch(Arguments(16), kStream).ok());
+  EXPECT_EQ(gpu_.launches.at(1).function, "own:ladder_kernel");
+}
+
 TEST_F(ClientTest, PassesTheLaunchAsDescribed) {
   service_.AddRecord(64, "kernel");
   const std::shared_ptr<Matmul> matmul = Get().value();

@@ -7,7 +7,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -81,7 +83,7 @@ class FakeCompiler : public Compiler {
   std::atomic<int> compiled = 0;
 };
 
-// Times come from `time_us(candidate text)`.
+// Times come from `time_us(candidate text)`, or from `time_us_at`.
 class FakeDevice : public Device {
  public:
   absl::StatusOr<Target> GetTarget() override {
@@ -93,24 +95,35 @@ class FakeDevice : public Device {
     return conditions ? conditions() : DeviceConditions{.other_processes = 0};
   }
   absl::Status LoadSupport(const CompiledKernel&) override { return absl::OkStatus(); }
-  absl::StatusOr<Verification> Verify(const Workload&, const KernelBinary& kernel) override {
+  void PrepareVerify(const Workload& workload) override {
+    const std::lock_guard lock(mutex);
+    prepared.push_back(workload.m);
+  }
+  absl::StatusOr<Verification> Verify(const Workload& workload, const KernelBinary& kernel) override {
     if (on_verify) on_verify();
     verified++;
     const std::string text = Text(kernel);
+    {
+      const std::lock_guard lock(mutex);
+      verified_at.emplace(text, workload.m);
+    }
     if (text == crashes) return absl::InternalError("an illegal memory access was encountered");
     if (text == denied) return absl::PermissionDeniedError("this kernel killed two profile workers");
     if (text == greedy || greedy == "all") return absl::ResourceExhaustedError("no memory");
     Verification v;
-    v.passed = text != wrong;
+    v.passed = text != wrong && workload.m != wrong_at;
     v.wrong_elements = v.passed ? 0 : 3;
     v.detail = v.passed ? "" : "y[0, 0] = 1";
     return v;
   }
-  absl::StatusOr<std::vector<Measurement>> Profile(const Workload&, std::span<const KernelBinary> kernels,
+  absl::StatusOr<std::vector<Measurement>> Profile(const Workload& workload, std::span<const KernelBinary> kernels,
                                                    const ProfilePolicy&) override {
     std::vector<Measurement> results;
     if (kernels.size() > 1 && !final_error.ok()) return final_error;
-    for (const KernelBinary& kernel : kernels) results.push_back({time_us(Text(kernel)), 0.01, 3, 1.9});
+    for (const KernelBinary& kernel : kernels) {
+      const std::string text = Text(kernel);
+      results.push_back({time_us_at ? time_us_at(text, workload.m) : time_us(text), 0.01, 3, 1.9});
+    }
     if (on_profile) on_profile(results);
     return results;
   }
@@ -120,14 +133,19 @@ class FakeDevice : public Device {
   static std::string Text(const KernelBinary& kernel) { return kernel.binary.substr(std::string("binary of ").size()); }
 
   std::function<double(const std::string&)> time_us = [](const std::string&) { return 1.0; };
+  std::function<double(const std::string&, int64_t)> time_us_at;  // by M too, in the place of time_us
   std::function<void()> on_verify;
   std::function<void(std::vector<Measurement>&)> on_profile;  // may change the results
   std::function<DeviceConditions()> conditions;               // without it: nobody else is here
   absl::Status down;
   std::string driver = "580.1";
   std::string crashes, wrong, denied, greedy;
+  int64_t wrong_at = 0;      // rows at which every kernel is
   absl::Status final_error;  // of timing several
   std::atomic<int> verified = 0;
+  std::mutex mutex;
+  std::vector<int64_t> prepared;                          // rows
+  std::set<std::pair<std::string, int64_t>> verified_at;  // candidate and rows
 };
 
 inline NormalizedOperator SmallOperator() {

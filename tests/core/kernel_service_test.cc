@@ -97,6 +97,57 @@ TEST_F(KernelServiceTest, TheWinnerOfMoreRowsCompetesWhereThePlanLacksIt) {
             "near(x=30)");
 }
 
+TEST_F(KernelServiceTest, TheWinnerOfMoreRowsCompetesInASearchThatIsForcedToo) {
+  KernelService service = Service();
+  near_->count_ = 30;
+  // Fast at more rows first; at fewer only after those were tuned again.
+  bool improved = false;
+  device_.time_us_at = [&](const std::string& text, int64_t m) {
+    if (text == "near(x=30)") return improved ? 2.0 : 20.0;
+    return m == 32 ? 10.0 : 9.0;
+  };
+  TuningOptions options;
+  options.candidates = 100;
+  ASSERT_TRUE(service.Acquire(op_, 32, h200_, options, nullptr, nullptr).ok());
+  ASSERT_TRUE(Acquire(service).ok());
+  improved = true;
+  options.force = true;
+  ASSERT_EQ(service.Acquire(op_, 32, h200_, options, nullptr, nullptr)->record.winner().candidate.ToString(),
+            "near(x=30)");
+  near_->count_ = 12;
+  const auto tuned = Acquire(service, /*force=*/true);
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  EXPECT_EQ(tuned->record.winner().candidate.ToString(), "near(x=30)");
+  EXPECT_LE(tuned->record.winner().measurement.median_us, 2.0);
+}
+
+TEST_F(KernelServiceTest, MoreRowsComeBeforeFewerAmongTheSeeds) {
+  KernelService service = Service();
+  // 8 and 12 rows are nearer to 16 than 32 are, but promise nothing.
+  times_ = {{"near(x=3)", 1.0}};
+  for (const int64_t m : {8, 12}) ASSERT_TRUE(service.Acquire(op_, m, h200_, {}, nullptr, nullptr).ok());
+  times_ = {{"near(x=5)", 1.0}};
+  ASSERT_TRUE(service.Acquire(op_, 32, h200_, {}, nullptr, nullptr).ok());
+  TuningOptions one;
+  one.candidates = one.finalists = 1;
+  EXPECT_EQ(service.Acquire(op_, 16, h200_, one, nullptr, nullptr)->record.winner().candidate.ToString(), "near(x=5)");
+}
+
+TEST_F(KernelServiceTest, AKernelMustBeRightAtEveryEndOfItsBucket) {
+  KernelService service = Service();
+  device_.wrong_at = 9;  // fewer are the bucket's of 8
+  const auto tuned = Acquire(service);
+  EXPECT_EQ(tuned.status().code(), absl::StatusCode::kInternal);
+  EXPECT_NE(tuned.status().message().find("near(x=1): wrong, at 9 rows 3 elements"), absl::string_view::npos)
+      << tuned.status();
+  device_.wrong_at = 8;
+  EXPECT_TRUE(Acquire(service).ok());
+  EXPECT_EQ(RowsToVerify(1), (std::vector<int64_t>{1}));
+  EXPECT_EQ(RowsToVerify(2), (std::vector<int64_t>{2}));
+  EXPECT_EQ(RowsToVerify(4), (std::vector<int64_t>{4, 3}));
+  EXPECT_EQ(RowsToVerify(4096), (std::vector<int64_t>{4096, 2049}));
+}
+
 TEST_F(KernelServiceTest, BucketsOfAnOperatorShareTheirCompilations) {
   KernelService service = Service();
   TuningOptions options;
@@ -126,6 +177,21 @@ TEST_F(KernelServiceTest, WhatWasCompiledAheadIsNotCompiledAgain) {
   options.force = true;
   restarted.CompileAhead(op_, 16, h200_, options);
   EXPECT_GT(compiler_.compiled, 8 + 1);
+}
+
+TEST_F(KernelServiceTest, TheReferenceIsMadeWhileKernelsAreCompiled) {
+  KernelService service = Service();
+  ASSERT_TRUE(Acquire(service).ok());
+  ASSERT_TRUE(service.AcquireFast(op_, 8, h200_).ok());
+  EXPECT_EQ(device_.prepared, (std::vector<int64_t>{16, 8}));
+  // Not where the GPU's time is rationed, nor without a GPU.
+  device_.conditions = [] { return DeviceConditions{.other_processes = 1}; };
+  TuningOptions shared;
+  shared.share_gpu = true;
+  shared.share_duty_percent = 100;
+  ASSERT_TRUE(service.Acquire(op_, 32, h200_, shared, nullptr, nullptr).ok());
+  ASSERT_TRUE(Service(false).Acquire(op_, 64, h200_, {}, nullptr, nullptr).ok());
+  EXPECT_EQ(device_.prepared.size(), 2u);
 }
 
 TEST_F(KernelServiceTest, AllAreVerifiedBeforeAnyIsTimed) {
@@ -177,7 +243,7 @@ TEST_F(KernelServiceTest, AScheduleRevisionSearchesAgain) {
   compiler_.compiled = 0;
   device_.verified = 0;
   ASSERT_TRUE(Acquire(service).ok());
-  EXPECT_EQ(device_.verified, 8);
+  EXPECT_EQ(device_.verified, 2 * 8);  // at 16 rows and at 9
 }
 
 TEST_F(KernelServiceTest, AnIncumbentStaysWithinTheNoise) {
@@ -224,7 +290,7 @@ TEST_F(KernelServiceTest, FastAnswersWithOneVerifiedKernelAndTuningReplacesIt) {
   ASSERT_TRUE(fast.ok()) << fast.status();
   EXPECT_EQ(fast->record.kind, RecordKind::kFast);
   EXPECT_EQ(fast->record.winner().candidate.ToString(), "near(x=2)");
-  EXPECT_EQ(device_.verified, 2);
+  EXPECT_EQ(device_.verified, 1 + 2);  // the wrong one at 16 rows, the right one at 9 too
   EXPECT_TRUE(service.LookUp(op_, 16, h200_)->has_value());
   const auto tuned = service.Acquire(op_, 16, h200_, {}, nullptr, nullptr);
   EXPECT_FALSE(tuned->cache_hit);
@@ -318,7 +384,7 @@ TEST_F(KernelServiceTest, ManyCallersOfFastShareOneKernel) {
   go = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(served, 20);
-  EXPECT_EQ(device_.verified, 1);
+  EXPECT_EQ(device_.verified, 2);  // at 16 rows and at 9
 }
 
 TEST_F(KernelServiceTest, AFastKernelDoesNotReplaceAWinnerThatCameMeanwhile) {
@@ -375,7 +441,7 @@ TEST_F(KernelServiceTest, ManyCallersOneTuneAndMostMayLeave) {
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   go = true;
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(device_.verified, 16);  // one tune
+  EXPECT_EQ(device_.verified, 2 * 16);  // one tune
   EXPECT_EQ(served + cancelled, kCallers);
   EXPECT_GE(served, 1);
   EXPECT_TRUE(service.LookUp(op_, 16, h200_)->has_value());

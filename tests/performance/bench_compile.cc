@@ -117,7 +117,8 @@ void CompileAhead::Compile(BenchJob& job) {
     if (!job.candidates[i].reason.empty()) continue;
     const std::string key = SourceKey(job.candidates[i].lowered.source);
     if (!compiled_.contains(key) && !wanted.contains(key)) {
-      requests.push_back({target_.arch, job.candidates[i].lowered.source, job.candidates[i].lowered.launch.entry});
+      requests.push_back({selection_.arch.empty() ? target_.arch : selection_.arch, job.candidates[i].lowered.source,
+                          job.candidates[i].lowered.launch.entry});
     }
     wanted[key].push_back(i);
   }

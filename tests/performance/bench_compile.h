@@ -29,6 +29,7 @@ struct BenchSelection {
   int candidates = 24;
   std::set<std::string> schedules;  // empty: all
   std::vector<std::string> only;    // candidates by their text; empty: what the policy ranks best
+  std::string arch;                 // what the compiler is told; empty: the target's
   std::set<std::string> denied;     // DenyKey of candidates that broke the GPU before
 };
 

@@ -36,6 +36,9 @@ struct BenchFlags {
   std::string json, commit;
   std::string traces;        // file for the times of every candidate (policy_trace.h)
   int repeat_selection = 0;  // tune each operator so often instead
+  bool record = false;       // the operators of the record, whatever the flags above say
+  bool m_sweep = false;      // time every M with the kernel that the service chooses for it
+  std::string kernels_for;   // architecture whose kernels are timed, compiled to PTX; empty: the GPU's own
   bool mix = false;          // one weight element a problem, by turns
   // Set by the program when it starts itself again after a lost GPU.
   size_t first = 0;
@@ -50,6 +53,9 @@ struct BenchFlags {
 // InvalidArgument naming the flag. `--help` gives Cancelled, the help as its message.
 absl::StatusOr<BenchFlags> ParseBenchFlags(const std::vector<std::string>& arguments);
 absl::StatusOr<std::vector<BenchProblem>> MakeProblems(const BenchFlags& flags);
+// Of a sweep: the operators, and every value of the list and of its ranges, ascending.
+absl::StatusOr<std::vector<NormalizedOperator>> MakeOperators(const BenchFlags& flags);
+absl::StatusOr<std::vector<int64_t>> EveryM(const BenchFlags& flags);
 
 }  // namespace ladder
 

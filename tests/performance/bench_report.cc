@@ -71,7 +71,11 @@ double FloorUs(const BenchRow& row, const BenchRun& run) {
 }
 
 std::string FormatRow(const BenchRow& row, const BenchRun& run) {
-  const std::string problem = absl::StrFormat("%-5s g%-4d %5d x %5d  M %5d", row.w, row.group, row.n, row.k, row.m);
+  // What is usual (fp16 activations, no zero points) is not named.
+  const std::string type = absl::StrCat(row.a == "fp16" || row.a == row.w ? "" : row.a + " ", row.w,
+                                        row.zeros == "none" ? "" : " " + row.zeros);
+  const std::string group = row.group == row.k ? "channel" : absl::StrCat("g", row.group);
+  const std::string problem = absl::StrFormat("%-15s %-7s %5d x %5d  M %5d", type, group, row.n, row.k, row.m);
   const std::string counts = absl::StrFormat("%d tried, %d rejected", row.tried, row.rejected);
   if (row.us == 0) return absl::StrCat(problem, "  no correct candidate; ", counts);
   return absl::StrFormat("%s  %9.2f us  floor %s  cublas16 %s  fp8 %s  int8 %s  error %.3f  %s  %s", problem, row.us,

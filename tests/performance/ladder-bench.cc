@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -26,6 +27,7 @@
 #include "tests/performance/bench_flags.h"
 #include "tests/performance/bench_measure.h"
 #include "tests/performance/bench_report.h"
+#include "tests/performance/m_sweep.h"
 #include "tests/performance/policy_trace.h"
 #include "tests/performance/selection_repeat.h"
 #include "tests/performance/watchdog.h"
@@ -46,7 +48,23 @@ BenchSelection Selection(const BenchFlags& flags) {
   if (!flags.schedules.empty()) selection.schedules = absl::StrSplit(flags.schedules, ',');
   if (!flags.only.empty()) selection.only = absl::StrSplit(flags.only, ';');
   selection.denied.insert(flags.deny.begin(), flags.deny.end());
+  // sm_80 -> compute_80.
+  if (!flags.kernels_for.empty()) selection.arch = absl::StrCat("compute_", flags.kernels_for.substr(3));
   return selection;
+}
+
+// The GPU as it was measured, with the kernels of flags.kernels_for.
+absl::StatusOr<Target> KernelTarget(const BenchFlags& flags, Target target) {
+  if (flags.kernels_for.empty()) return target;
+  const absl::StatusOr<Target> older = Target::FromName(flags.kernels_for);
+  // PTX of "a" architectures runs on that generation alone.
+  if (!older.ok() || older->arch != flags.kernels_for || older->vendor != target.vendor ||
+      absl::EndsWith(older->arch, "a") || older->capability() > target.capability()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--kernels-for: '", flags.kernels_for, "' is no architecture whose PTX runs on ", target.arch));
+  }
+  target.arch = older->arch;
+  return target;
 }
 
 // The binary and the source of a candidate, for a disassembler: FOLDER/candidate-COUNT.cubin and .cu.
@@ -60,7 +78,9 @@ void Dump(const std::string& folder, int count, const BenchCandidate& candidate)
 
 int DryRun(const BenchFlags& flags, const ScheduleCatalog& catalog, Compiler& compiler,
            const std::vector<BenchProblem>& problems) {
-  const absl::StatusOr<Target> target = Target::FromName(flags.target);
+  const absl::StatusOr<Target> machine = Target::FromName(flags.target);
+  if (!machine.ok()) return Fail(machine.status());
+  const absl::StatusOr<Target> target = KernelTarget(flags, *machine);
   if (!target.ok()) return Fail(target.status());
   absl::PrintF("%s, %s: compiling only, nothing is measured\n", compiler.Version(), target->ToString());
   const CompileRequest support = {target->arch, SupportSource(), kSupportEntry};
@@ -170,6 +190,29 @@ int RepeatSelections(const BenchFlags& flags, const ScheduleCatalog& catalog, Co
   return 0;
 }
 
+// The figure of "no cliff": the time at every M, and the worst ratio to a larger M's.
+int SweepOperators(const BenchFlags& flags, const ScheduleCatalog& catalog, Compiler& compiler, Device& device) {
+  const absl::StatusOr<std::vector<NormalizedOperator>> operators = MakeOperators(flags);
+  if (!operators.ok()) return Fail(operators.status());
+  const absl::StatusOr<std::vector<int64_t>> ms = EveryM(flags);
+  if (!ms.ok()) return Fail(ms.status());
+  for (const NormalizedOperator& op : *operators) {
+    const absl::StatusOr<MSweep> sweep = SweepM(catalog, compiler, device, op, *ms);
+    if (!sweep.ok()) return Fail(sweep.status());
+    absl::PrintF("%s, tuned in %.1f s:\n", op.ToString(), sweep->tune_seconds);
+    std::string former;
+    for (const SweepPoint& point : sweep->points) {
+      if (point.candidate != former) absl::PrintF("%s %s:\n ", former.empty() ? "" : "\n", point.candidate);
+      absl::PrintF(" %d %.2f", point.m, point.us);
+      former = point.candidate;
+    }
+    const Cliff cliff = WorstCliff(sweep->points);
+    absl::PrintF("\nworst: m=%d takes %.3f times the time of m=%d\n", cliff.m, cliff.ratio, cliff.larger_m);
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
 int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, const std::vector<BenchProblem>& problems) {
   const BenchFlags& flags = self.flags;
   // Leaked on purpose: its thread may outlive this function.
@@ -202,6 +245,7 @@ int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, cons
   }
   std::fflush(stdout);
 
+  if (flags.m_sweep) return SweepOperators(flags, catalog, compiler, **device);
   if (flags.repeat_selection > 0) return RepeatSelections(flags, catalog, compiler, **device, problems);
   BenchOptions options;
   options.policy.repeats = flags.repeats;
@@ -213,7 +257,10 @@ int Measure(Self& self, const ScheduleCatalog& catalog, Compiler& compiler, cons
       options.yardsticks.push_back("cublaslt_" + name);
   }
   BenchMeasurer measurer(**device, options, watchdog);
-  CompileAhead jobs(catalog, compiler, *target, Selection(flags), problems, flags.first);
+  const absl::StatusOr<Target> kernels = KernelTarget(flags, *target);
+  if (!kernels.ok()) return Fail(kernels.status());
+  if (!flags.kernels_for.empty()) absl::PrintF("kernels of %s, from PTX through the driver\n", kernels->arch);
+  CompileAhead jobs(catalog, compiler, *kernels, Selection(flags), problems, flags.first);
   int status = 0;
   while (const std::unique_ptr<BenchJob> job = jobs.Next()) {
     if (absl::ToUnixMicros(absl::Now()) * 1e-6 - flags.started_unix > flags.budget_s) {

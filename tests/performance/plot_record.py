@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Draws the records of ladder-bench as rooflines: SVG files, one for each weight type, TFLOP/s against M for each shape.
 
-Usage: plot_record.py [--out FOLDER] [RECORD.json ...]; by default every record in results/, drawn beside them. Several
-GPUs come below each other in one file. The same records give the same bytes.
+Usage: plot_record.py [--table] [--out FOLDER] [RECORD.json ...]; by default every record in results/, drawn beside them.
+Several GPUs come below each other in one file. The same records give the same bytes. What a record has at a shape or two
+only is in its rows, not drawn. --table prints a record as Markdown tables instead.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
 PREFIX = "roofline-"
+DRAWN_FROM = 3  # shapes
 
 INK, MUTED, GRID, ROOF = "#1f2430", "#667085", "#e6e9ef", "#98a2b3"
 LADDER, CUBLASLT, BEYOND = "#1f5fd0", "#d9730d", "#f3f5f8"
@@ -39,7 +41,9 @@ def type_name(row):
     parts = [row["w"]]
     if row["a"] != "fp16" and row["a"] != row["w"]:
         parts.insert(0, row["a"])
-    if row["group"] not in (0, 128):
+    if row["group"] == row["k"]:
+        parts.append("channel")
+    elif row["group"] not in (0, 128):
         parts.append(f"g{row['group']}")
     if row["zeros"] != "none":
         parts.append(row["zeros"])
@@ -212,16 +216,46 @@ def draw(name, parts):
     return f"{PREFIX}{name}.svg", svg.finish()
 
 
-def draw_all(records):
-    """File name -> SVG text for every weight type in `records`, which are in the order of their GPUs' names."""
+def rows_by_type(record):
+    """Type name -> rows, in the record's order."""
+    by_type = {}
+    for row in record["rows"]:
+        by_type.setdefault(type_name(row), []).append(row)
+    return by_type
+
+
+def draw_all(records, least_shapes=1):
+    """File name -> SVG text for every weight type of `least_shapes` in `records`, by their GPUs' names."""
     types = {}
     for record in sorted(records, key=lambda r: r["gpu"]):
-        by_type = {}
-        for row in record["rows"]:
-            by_type.setdefault(type_name(row), []).append(row)
-        for name, rows in by_type.items():
-            types.setdefault(name, []).append((record, rows))
+        for name, rows in rows_by_type(record).items():
+            if len(shapes_of(rows)) >= least_shapes:
+                types.setdefault(name, []).append((record, rows))
     return dict(draw(name, parts) for name, parts in sorted(types.items()))
+
+
+def cell(row):
+    """Microseconds, and in brackets the ratio to cuBLASLt fp16 and to the floor."""
+    if row is None or row["us"] <= 0:
+        return ""
+    us = f"{row['us']:.1f}" if row["us"] < 100 else f"{row['us']:.0f}"
+    rival = row.get("cublaslt_fp16_us", 0)
+    ratios = ([f"{row['us'] / rival:.2f}"] if rival > 0 else []) + [f"{row['us'] / row['floor_us']:.2f}"]
+    return f"{us} ({', '.join(ratios)})"
+
+
+def tables(record):
+    """Markdown: a table of the types for each set of M values they were measured at."""
+    by_ms = {}
+    for name, rows in rows_by_type(record).items():
+        for shape in shapes_of(rows):
+            by_ms.setdefault(tuple(row["m"] for row in shape), []).append((name, shape))
+    lines = [f"{record['gpu']}, driver {record['driver']}, {record['date']}: us (ratio to cuBLASLt fp16, to the floor)"]
+    for ms, shapes in by_ms.items():
+        lines += ["", "| weights | N x K | " + " | ".join(f"M = {m}" for m in ms) + " |", "|---" * (2 + len(ms)) + "|"]
+        for name, shape in shapes:
+            lines.append(f"| {name} | {shape[0]['n']} x {shape[0]['k']} | " + " | ".join(map(cell, shape)) + " |")
+    return "\n".join(lines)
 
 
 def read(paths):
@@ -239,10 +273,15 @@ def read(paths):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=RESULTS, help="folder of the SVG files")
+    parser.add_argument("--table", action="store_true", help="print Markdown tables")
     parser.add_argument("records", nargs="*", metavar="RECORD.json")
     flags = parser.parse_args(arguments)
     try:
-        files = draw_all(read(flags.records or sorted(glob.glob(f"{RESULTS}/*.json"))))
+        records = read(flags.records or sorted(glob.glob(f"{RESULTS}/*.json")))
+        if flags.table:
+            print("\n\n".join(tables(record) for record in records))
+            return 0
+        files = draw_all(records, DRAWN_FROM)
     except (OSError, ValueError) as error:
         print(f"plot_record: {error}", file=sys.stderr)
         return 1

@@ -20,7 +20,8 @@ def record(gpu, rows):
 
 class CommittedPlots(unittest.TestCase):
     def test_they_are_of_the_committed_records(self):
-        drawn = plot_record.draw_all(plot_record.read(sorted(glob.glob(f"{plot_record.RESULTS}/*.json"))))
+        drawn = plot_record.draw_all(plot_record.read(sorted(glob.glob(f"{plot_record.RESULTS}/*.json"))),
+                                     plot_record.DRAWN_FROM)
         committed = {os.path.basename(path) for path in glob.glob(f"{plot_record.RESULTS}/{plot_record.PREFIX}*.svg")}
         again = "run tests/performance/plot_record.py and commit what it draws"
         self.assertEqual(committed, set(drawn), again)
@@ -63,6 +64,14 @@ class Drawing(unittest.TestCase):
                                                      row(w="bf16", a="bf16", group=0)])])
         self.assertEqual(set(files), {"roofline-int4.svg", "roofline-nf4-g64.svg", "roofline-uint4-original.svg",
                                       "roofline-bf16.svg"})
+
+    def test_what_has_few_shapes_is_in_the_table_only(self):
+        rows = [row(n=n) for n in (64, 128, 256)] + [row(a="bf16", us=6.0), row(group=4096, us=8.0, cublaslt_fp16_us=0)]
+        self.assertEqual(list(plot_record.draw_all([record("GPU", rows)], 3)), ["roofline-int4.svg"])
+        table = plot_record.tables(record("GPU", rows))
+        self.assertIn("| int4 | 64 x 4096 | 4.0 (0.33, 1.60) |", table)
+        self.assertIn("| bf16-int4 | 4096 x 4096 | 6.0 (0.50, 2.40) |", table)
+        self.assertIn("| int4-channel | 4096 x 4096 | 8.0 (3.20) |", table)
 
     def test_figures_stand_where_they_belong(self):
         svg = plot_record.draw_all([record("GPU", [row(us=5.0, floor_us=2.5), row(m=4096, us=200, floor_us=180)])])

@@ -151,9 +151,22 @@ TEST(CompilePool, ACompilerThatEatsMemoryMeetsItsLimit) {
 }
 #endif
 
+TEST(CompilePool, StartsAllWorkersWithTheFirstCompilation) {
+  CompilePoolOptions options = PoolOptions();
+  options.workers = 3;
+  WorkerCompiler compiler(options);
+  EXPECT_FALSE(compiler.Version().empty());
+  EXPECT_EQ(Children().size(), 1u);  // a look-up compiles nothing
+  ASSERT_TRUE(CompileOne(compiler, "good").ok());
+  for (int i = 0; i < 500 && Children().size() < 3; i++) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(Children().size(), 3u);
+}
+
 TEST(CompilePool, HasNoDescriptorsButItsOwn) {
   const int ours = ::dup(0);
-  WorkerCompiler compiler(PoolOptions());
+  CompilePoolOptions options = PoolOptions();
+  options.workers = 1;
+  WorkerCompiler compiler(options);
   ASSERT_TRUE(CompileOne(compiler, "good").ok());
   EXPECT_EQ(HighestDescriptorOfTheChild(), 3);
   ::close(ours);
@@ -410,6 +423,19 @@ TEST(ProfileWorker, RecoversFromEveryFaultWithinTwoSeconds) {
               P99AndWorst(recoveries).c_str(), P99AndWorst(answers).c_str());
   EXPECT_LT(*std::max_element(recoveries.begin(), recoveries.end()), absl::Seconds(2));
   EXPECT_EQ(device.deaths(), static_cast<int64_t>(recoveries.size()));
+}
+
+TEST(ProfileWorker, PreparesAVerificationAndTellsNoFailureOfIt) {
+  WorkerDevice device(DeviceOptions());
+  ASSERT_TRUE(device.LoadSupport({.binary = "support"}).ok());
+  device.PrepareVerify(SmallWorkload());
+  EXPECT_EQ(device.deaths(), 0);
+  EXPECT_TRUE(device.Verify(SmallWorkload(), Kernel("good")).ok());
+  WorkerDeviceOptions missing = DeviceOptions();
+  missing.command.program = "/nowhere/ladder-profile-worker";
+  WorkerDevice none(missing);
+  none.PrepareVerify(SmallWorkload());
+  EXPECT_FALSE(none.Verify(SmallWorkload(), Kernel("good")).ok());
 }
 
 TEST(ProfileWorker, HasNoDescriptorsButItsOwn) {

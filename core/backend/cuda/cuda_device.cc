@@ -156,6 +156,16 @@ absl::Status CudaDevice::LoadSupport(const CompiledKernel& support) {
   return absl::OkStatus();
 }
 
+void CudaDevice::PrepareVerify(const Workload& workload) {
+  const std::lock_guard lock(state_->mutex);
+  State& s = *state_;
+  if (!s.Enter(true).ok()) return;
+  absl::Status status = s.data->Prepare(workload, true, *s.support);
+  if (status.ok()) status = s.data->MakeReference(*s.support);
+  if (status.ok()) status = s.stream.Synchronize();
+  s.Leave(status, status).IgnoreError();
+}
+
 absl::StatusOr<Verification> CudaDevice::Verify(const Workload& workload, const KernelBinary& kernel) {
   const std::lock_guard lock(state_->mutex);
   State& s = *state_;

@@ -14,10 +14,18 @@ namespace {
 
 constexpr int kL2Multiple = 6;
 constexpr int kCublasAlgorithms = 8;
+constexpr ProfilePolicy kCool = {.preheat_ms = 20};  // for what draws little power
 constexpr ProfilePolicy kQuick = {.repeats = 3, .replay_ms = 0.5, .preheat_ms = 1, .rotate_bytes = 0};
 
 int64_t RotateBytes(const ProfilePolicy& policy, const Target& target) {
   return policy.rotate_bytes > 0 ? policy.rotate_bytes : kL2Multiple * target.limits.l2_bytes;
+}
+
+// x, y and what else has a row for each of theirs.
+int64_t RowBytes(const Workload& workload) {
+  const NormalizedOperator& op = workload.op;
+  const int64_t y_bytes = op.columns() * Bytes(op.out());
+  return workload.m * (op.k() * Bytes(op.activation()) + (op.residual() ? 2 : 1) * y_bytes);
 }
 
 absl::Status FillOperand(CublasType type, DevicePointer out, int64_t rows, int64_t columns, uint64_t seed, float scale,
@@ -42,6 +50,11 @@ absl::Status FillOperand(CublasType type, DevicePointer out, int64_t rows, int64
 
 }  // namespace
 
+int RotatingCopies(int64_t rotate_bytes, int64_t weight_bytes, int64_t other_bytes) {
+  const int64_t launch_bytes = std::max<int64_t>(1, weight_bytes + other_bytes);
+  return static_cast<int>(std::clamp<int64_t>((rotate_bytes + launch_bytes - 1) / launch_bytes, 1, kMostCopies));
+}
+
 absl::StatusOr<std::vector<Measurement>> ProfileKernels(const Workload& workload, std::span<const KernelBinary> kernels,
                                                         const ProfilePolicy& policy, WorkloadData& data,
                                                         const Bench& bench) {
@@ -54,16 +67,18 @@ absl::StatusOr<std::vector<Measurement>> ProfileKernels(const Workload& workload
   }
   LADDER_RETURN_IF_ERROR(data.Prepare(workload, false, bench.support));
   LADDER_RETURN_IF_ERROR(data.PrepareWorkspace(workspace_bytes));
-  LADDER_RETURN_IF_ERROR(data.PrepareCopies(RotateBytes(policy, bench.target), kMostCopies));
+  const int wanted = RotatingCopies(RotateBytes(policy, bench.target), data.weight_bytes(), RowBytes(workload));
+  LADDER_RETURN_IF_ERROR(data.PrepareCopies(wanted));
+  const int copies = std::min(wanted, data.copies());  // fewer rows before may have left more
   std::vector<EnqueueCall> calls;
   calls.reserve(loaded.size());
   for (const LoadedKernel& kernel : loaded) {
-    calls.push_back([&workload, &data, &kernel](int index, const Stream& stream) {
-      return kernel.Enqueue(workload.op, workload.m, data.x(), data.weight(index % data.copies()), data.epilogue(),
-                            data.y(), data.workspace(), index > 0, stream);
+    calls.push_back([&workload, &data, &kernel, copies](int index, const Stream& stream) {
+      return kernel.Enqueue(workload.op, workload.m, data.x(), data.weight(index % copies), data.epilogue(), data.y(),
+                            data.workspace(), index > 0, stream);
     });
   }
-  return TimeInterleaved(calls, data.copies(), policy, bench.uuid, bench.stream);
+  return TimeInterleaved(calls, copies, policy, bench.uuid, bench.stream);
 }
 
 absl::StatusOr<Measurement> ProfileCublas(const CublasLt& library, CublasType type, int64_t m, int64_t n, int64_t k,
@@ -71,11 +86,11 @@ absl::StatusOr<Measurement> ProfileCublas(const CublasLt& library, CublasType ty
   LADDER_ASSIGN_OR_RETURN(const std::unique_ptr<CublasLt::Plan> plan,
                           library.MakePlan(type, m, n, k, kCublasAlgorithms));
   const int64_t weight_bytes = n * k * CublasInputBytes(type);
-  const int64_t wanted = (RotateBytes(policy, bench.target) + weight_bytes - 1) / weight_bytes;
-  const int copies = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMostCopies));
+  const int64_t x_bytes = m * k * CublasInputBytes(type), y_bytes = m * n * CublasOutputBytes(type);
+  const int copies = RotatingCopies(RotateBytes(policy, bench.target), weight_bytes, x_bytes + y_bytes);
   LADDER_ASSIGN_OR_RETURN(const Memory weights, Memory::Allocate(copies * weight_bytes));
-  LADDER_ASSIGN_OR_RETURN(const Memory x, Memory::Allocate(m * k * CublasInputBytes(type)));
-  LADDER_ASSIGN_OR_RETURN(const Memory y, Memory::Allocate(m * n * CublasOutputBytes(type)));
+  LADDER_ASSIGN_OR_RETURN(const Memory x, Memory::Allocate(x_bytes));
+  LADDER_ASSIGN_OR_RETURN(const Memory y, Memory::Allocate(y_bytes));
   LADDER_ASSIGN_OR_RETURN(const Memory workspace, Memory::Allocate(kCublasWorkspaceBytes));
   LADDER_RETURN_IF_ERROR(FillOperand(type, weights.pointer(), copies * n, k, 1, 0.125f, bench));
   LADDER_RETURN_IF_ERROR(FillOperand(type, x.pointer(), m, k, 2, 1.0f, bench));
@@ -132,11 +147,11 @@ absl::Status MeasureRates(const CublasLt* library, int64_t budget_bytes, const B
       });
     }
     LADDER_ASSIGN_OR_RETURN(const std::vector<Measurement> reads,
-                            TimeInterleaved(calls, 4, ProfilePolicy{}, bench.uuid, bench.stream));
+                            TimeInterleaved(calls, 4, kCool, bench.uuid, bench.stream));
     const double us = std::ranges::min_element(reads, {}, &Measurement::median_us)->median_us;
     limits.read_gb_per_s = static_cast<double>(bytes) / us * 1e-3;
   }
-  LADDER_ASSIGN_OR_RETURN(const Measurement empty, ProfileEmpty(ProfilePolicy{}, bench));
+  LADDER_ASSIGN_OR_RETURN(const Measurement empty, ProfileEmpty(kCool, bench));
   limits.launch_us = empty.median_us;
 
   constexpr int64_t kSide = 8192;

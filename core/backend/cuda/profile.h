@@ -19,6 +19,11 @@ namespace ladder::cuda {
 
 inline constexpr int kMostCopies = 40;
 
+// How many copies of the weight to rotate, at most kMostCopies, so that none is met in the L2 cache again: between two
+// launches on one copy pass `rotate_bytes`, to which `other_bytes`, what a launch reads and writes besides its weight,
+// add. At many rows they alone are several times the cache, and a round of launches stays short.
+int RotatingCopies(int64_t rotate_bytes, int64_t weight_bytes, int64_t other_bytes);
+
 // What every measurement needs.
 struct Bench {
   const SupportKernels& support;

@@ -243,10 +243,8 @@ absl::Status WorkloadData::PrepareWorkspace(int64_t bytes) {
   return stream_.Fill(workspace_.pointer() + kCounterBytes, 0xff, bytes - kCounterBytes);
 }
 
-absl::Status WorkloadData::PrepareCopies(int64_t rotate_bytes, int most) {
+absl::Status WorkloadData::PrepareCopies(int wanted) {
   const int64_t each = packed_.bytes();
-  const int wanted =
-      static_cast<int>(std::clamp<int64_t>((rotate_bytes + each - 1) / std::max<int64_t>(each, 1), 1, most));
   const auto fits = [&] { return HeldBytes() + std::max(0, wanted - copies()) * each <= budget_; };
   if (!fits()) natural_ = Planes();
   if (!fits()) {
@@ -310,11 +308,16 @@ absl::Status WorkloadData::ReferenceSlice(int64_t first, int64_t rows, const Sup
   return absl::OkStatus();
 }
 
-absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, const SupportKernels& support) {
+absl::Status WorkloadData::MakeReference(const SupportKernels& support) {
   if (reference_rows_ == 0) {
     copies_.clear();
     LADDER_RETURN_IF_ERROR(PrepareReference(budget_ - HeldBytes()));
   }
+  return ReferenceSlice(0, std::min(reference_rows_, workload_.m), support);
+}
+
+absl::StatusOr<Comparison> WorkloadData::CompareOutput(const ErrorBound& bound, const SupportKernels& support) {
+  LADDER_RETURN_IF_ERROR(MakeReference(support));
   const NormalizedOperator& op = workload_.op;
   Comparison total;
   for (int64_t first = 0; first < workload_.m; first += reference_rows_) {

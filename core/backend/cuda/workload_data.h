@@ -30,13 +30,15 @@ class WorkloadData {
   absl::Status Prepare(const Workload& workload, bool for_reference, const SupportKernels& support);
   // Workspace of at least that size, its counters zero, the rest poisoned.
   absl::Status PrepareWorkspace(int64_t bytes);
-  // At least `rotate_bytes` of packed weights, as far as the budget and `most` copies reach; at least one copy.
+  // `wanted` copies of the packed weight, or as many as the budget has room for; at least one.
   // Drops the natural weight and the reference when it needs the room.
-  absl::Status PrepareCopies(int64_t rotate_bytes, int most);
+  absl::Status PrepareCopies(int wanted);
   // Output filled with `poison`, guards with kGuardByte.
   absl::Status PoisonOutput(uint8_t poison);
   // Ok if the guards are whole; else `detail` says which isn't.
   absl::StatusOr<std::string> CheckGuards() const;
+  // Computes as many rows of the reference as there is room for, from the first.
+  absl::Status MakeReference(const SupportKernels& support);
   // Compares all of y with the reference, computing what of it doesn't fit in slices of rows.
   absl::StatusOr<Comparison> CompareOutput(const ErrorBound& bound, const SupportKernels& support);
   // "y[3, 17] = 1.5, expected 0.25 +- 0.001". The element's reference is recomputed if it isn't kept.
@@ -46,6 +48,7 @@ class WorkloadData {
   DevicePointer x() const { return x_.pointer(); }
   DevicePointer y() const { return y_.pointer() + kGuardBytes; }
   int64_t y_bytes() const { return workload_.m * workload_.op.columns() * Bytes(workload_.op.out()); }
+  int64_t weight_bytes() const { return packed_.bytes(); }
   DevicePointer workspace() const { return workspace_.pointer(); }
   int copies() const { return 1 + static_cast<int>(copies_.size()); }
   // Copy 0 is the weight itself; all hold the same bits.
