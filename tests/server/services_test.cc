@@ -162,6 +162,7 @@ TEST_F(ServicesTest, ALookUpCarriesWhatALaunchNeedsAndTheRestOnRequest) {
   expected.clear_trace();
   expected.clear_key_text();
   expected.clear_op_text();
+  expected.clear_environment();
   expected.mutable_ranked()->DeleteSubrange(1, expected.ranked_size() - 1);
   EXPECT_EQ(lean.results(0).record().SerializeAsString(), expected.SerializeAsString());
 }
