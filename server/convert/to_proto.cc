@@ -168,10 +168,10 @@ pb::TuningRecord ToProto(const TuningRecord& record, TraceMode mode) {
   *message.mutable_op() = ToProto(record.op);
   message.set_m(record.m);
   message.set_target(record.target.ToString());
-  *message.mutable_environment() = ToProto(record.environment);
   if (mode == TraceMode::kToLaunch) {
     if (!record.ranked.empty()) *message.add_ranked() = ToProto(record.winner());
   } else {
+    *message.mutable_environment() = ToProto(record.environment);
     message.set_key_text(record.key_text);
     message.set_op_text(record.op.ToString());
     for (const RankedKernel& kernel : record.ranked) *message.add_ranked() = ToProto(kernel);

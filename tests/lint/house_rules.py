@@ -1,4 +1,4 @@
-"""How the tree is kept: a README in every folder, short files, each source including its own header first."""
+"""How the tree is kept: a README in every folder, short files, each source's own header first, tests with their labels."""
 
 import os
 import re
@@ -78,6 +78,18 @@ def headers_not_first(root):
             yield f"{path}: its first include must be {header}"
 
 
+def lost_labels(root):
+    """Lists given to gtest_discover_tests, which takes all but the first item for further properties and their values."""
+    for folder, files in folders(root):
+        for name in files:
+            if name != "CMakeLists.txt":
+                continue
+            path = os.path.join(folder, name)
+            with open(os.path.join(root, path), encoding="utf-8") as file:
+                for call in re.findall(r"gtest_discover_tests\(([^)]*;[^)]*)\)", file.read()):
+                    yield f"{path}: {call.split()[0]} would lose its labels; use ladder_discover_tests"
+
+
 def check(root):
     """Every broken rule below `root`, as sentences."""
-    return [*folders_without_readme(root), *long_files(root), *headers_not_first(root)]
+    return [*folders_without_readme(root), *long_files(root), *headers_not_first(root), *lost_labels(root)]

@@ -54,6 +54,12 @@ class HouseRules(unittest.TestCase):
         (problem,) = self.found_in(README_md=README, a_h="", a_cc='#include <vector>\n#include "core/a.h"\n')
         self.assertIn("core/a.cc: its first include must be core/a.h", problem)
 
+    def test_labels_that_would_be_lost(self):
+        cmake = 'gtest_discover_tests(a PROPERTIES LABELS {} TIMEOUT 5)\n'
+        self.assertEqual(self.found_in(**{"README_md": README, "CMakeLists.txt": cmake.format("one")}), [])
+        (problem,) = self.found_in(**{"README_md": README, "CMakeLists.txt": cmake.format('"one;two"')})
+        self.assertIn("core/CMakeLists.txt: a would lose its labels", problem)
+
 
 if __name__ == "__main__":
     unittest.main()

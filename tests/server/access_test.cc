@@ -282,6 +282,50 @@ TEST_F(AccessTest, WithoutTokensACertificateIsDemanded) {
   EXPECT_TRUE(CallEmpty(*DialTcp(Certificate(Role::kReader)), "/ladder.tune.v1.CacheAdmin/Stats").ok());
 }
 
+TEST_F(AccessTest, ARestartRenewsCertificatesAndTokensAndLosesNothing) {
+  Start();
+  pb::TuneRequest tune;
+  pb::OperatorDescriptor& op = *tune.mutable_op();
+  op.set_op("matmul");
+  op.set_a("fp16");
+  op.set_w("nf4");
+  op.set_n(256);
+  op.set_k(512);
+  op.add_m()->set_first(1);
+  op.mutable_m(0)->set_last(1);
+  ASSERT_TRUE(CallEmpty(host_->InProcessChannel(), "/ladder.tune.v1.Tuner/Tune", tune.SerializeAsString()).ok());
+
+  const client::TlsFiles old_token = {folder_ / "old-ca.pem", "", "", folder_ / "old.token"};
+  Write("old-ca.pem", authority_.certificate());
+  Write("old.token", Token(Role::kReader) + "\n");
+  const TestAuthority renewed("renewed");
+  const KeyAndCertificate server = renewed.Sign("localhost");
+  Write("ca.pem", renewed.certificate());
+  Write("server.pem", server.certificate);
+  Write("server.key", server.key);
+  Write("reader.token", "another token\n");
+  Write("tokens", absl::StrCat("reader me ", Sha256Hex("another token"), "\n"));
+  // Not before: who holds the old ones is served until then.
+  const std::string stats = "/ladder.tune.v1.CacheAdmin/Stats";
+  EXPECT_TRUE(CallEmpty(*DialTcp(old_token), stats).ok());
+  EXPECT_FALSE(DialTcp(TokenFile(Role::kReader)).ok());
+
+  const absl::Time begin = absl::Now();
+  host_.reset();
+  Start();
+  std::printf("restarted in %.0f ms\n", absl::ToDoubleMilliseconds(absl::Now() - begin));
+  const auto channel = DialTcp(TokenFile(Role::kReader));
+  ASSERT_TRUE(channel.ok()) << channel.status();
+  pb::LookupRequest request;
+  *request.mutable_op() = op;
+  pb::LookupResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(pb::KernelCache::NewStub(*channel)->Lookup(&context, request, &response).ok());
+  EXPECT_EQ(response.results(0).record().kind(), pb::RECORD_KIND_MEASURED);
+  EXPECT_FALSE(DialTcp(old_token).ok());
+  EXPECT_TRUE(Denied(CallEmpty(*DialTcp({folder_ / "ca.pem", "", "", folder_ / "old.token"}), stats)));
+}
+
 TEST_F(AccessTest, BadRulesAndTokensAreNamed) {
   const auto error = [&] { return std::string(EmbeddedHost::Start(config_).status().message()); };
   config_.readers = {"everybody"};

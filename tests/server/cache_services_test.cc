@@ -3,9 +3,13 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -163,6 +167,89 @@ TEST_F(ServicesTest, AnExportIsImportedAgain) {
   EXPECT_EQ(response.records(), 1);
   EXPECT_TRUE(response.trusted());
   EXPECT_TRUE(Tune(Request()).cache_hit);
+}
+
+// Under the thread sanitizer above all: handlers, streams and those who end them, all at once.
+TEST_F(ServicesTest, EveryServiceIsCalledFromManyThreadsAtOnce) {
+  Start();
+  const Tuned tuned = Tune(Request());
+  ASSERT_TRUE(tuned.status.ok()) << tuned.status.error_message();
+  const absl::Time end = absl::Now() + absl::Milliseconds(1500);
+  std::atomic<int> answered = 0;
+  const std::vector<std::function<void(int)>> callers = {
+      [&](int) {
+        pb::BatchLookupRequest request;
+        for (const int n : {256, 256, 1024}) *request.add_requests()->mutable_op() = Operator(n);
+        pb::BatchLookupResponse response;
+        grpc::ClientContext context;
+        ASSERT_TRUE(cache_->BatchLookup(&context, request, &response).ok());
+        ASSERT_EQ(response.items(1).response().results(0).match(), pb::MATCH_EXACT);
+        ++answered;
+      },
+      [&](int round) {
+        pb::LookupRequest request;
+        *request.mutable_op() = Operator(256);
+        request.set_with_trace(round % 2 == 0);  // not remembered
+        pb::LookupResponse response;
+        ASSERT_TRUE(Lookup(request, &response).ok());
+        pb::ReadBlobRequest blob;
+        blob.set_sha256(response.results(0).record().ranked(0).blob_sha256());
+        grpc::ClientContext context;
+        const auto reader = cache_->ReadBlob(&context, blob);
+        pb::BlobChunk chunk;
+        ASSERT_TRUE(reader->Read(&chunk));
+        if (round % 3 == 0) context.TryCancel();
+        while (reader->Read(&chunk)) {
+        }
+        reader->Finish();
+      },
+      // Two who tune the same, one of whom leaves; the records change under the look-ups.
+      [&](int round) {
+        pb::TuneRequest request = Request(256 + 64 * (round % 4));
+        request.mutable_options()->set_force(true);
+        ASSERT_TRUE(Tune(request).status.ok());
+      },
+      [&](int round) {
+        grpc::ClientContext context;
+        const auto reader = tuner_->Tune(&context, Request(256 + 64 * (round % 4)));
+        pb::TuneProgress progress;
+        reader->Read(&progress);
+        context.TryCancel();
+        reader->Finish();
+      },
+      [&](int) {
+        pb::WatchRequest request;
+        for (const int n : {256, 320}) *request.add_requests()->mutable_op() = Operator(n);
+        grpc::ClientContext context;
+        const auto watcher = cache_->Watch(&context, request);
+        pb::WatchEvent event;
+        ASSERT_TRUE(watcher->Read(&event));
+        context.TryCancel();
+        while (watcher->Read(&event)) {
+        }
+        watcher->Finish();
+      },
+      [&](int) {
+        grpc::ClientContext list_context, stats_context, export_context;
+        pb::ListTunesResponse list;
+        EXPECT_TRUE(tuner_->ListTunes(&list_context, {}, &list).ok());
+        pb::StatsResponse stats;
+        EXPECT_TRUE(admin_->Stats(&stats_context, {}, &stats).ok());
+        const auto reader = admin_->Export(&export_context, {});
+        for (pb::ExportChunk chunk; reader->Read(&chunk);) {
+        }
+        EXPECT_TRUE(reader->Finish().ok());
+      },
+  };
+  std::vector<std::thread> threads;
+  for (const auto& call : callers) {
+    threads.emplace_back([&call, end] {
+      for (int round = 0; absl::Now() < end && !HasFatalFailure(); ++round) call(round);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(answered, 0);
+  std::printf("%d batches answered meanwhile\n", answered.load());
 }
 
 TEST_F(ServicesTest, AShutdownEndsWatchesAndRefusesTunes) {

@@ -1,5 +1,5 @@
 // What many callers do at once behind the services: one tune for all, look-ups while records change, watches that come
-// and go. Without gRPC, whose library knows no thread sanitizer, so that these run under one.
+// and go. Without gRPC, so that the thread sanitizer sees everything of it.
 #include <gtest/gtest.h>
 
 #include <atomic>
