@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "core/reference/matmul_reference.h"
 #include "core/tuning/error_bound.h"
@@ -146,6 +147,24 @@ TEST_F(GpuCompare, RandomCodesTakeEveryValue) {
   for (const uint8_t byte : bytes) count[byte]++;
   for (int value = 0; value < 256; value++) {
     EXPECT_NEAR(count[value], 256, 6 * 16) << value;  // six standard deviations
+  }
+}
+
+// Scales of 8 bits drawn 2^3 times smaller: no exponent above 2^0 / 2^3, none that wraps.
+TEST_F(GpuCompare, SmallerScalesKeepTheirForm) {
+  constexpr int64_t kCount = 1 << 16;
+  absl::StatusOr<Memory> memory = Memory::Allocate(kCount);
+  ASSERT_TRUE(memory.ok());
+  for (const auto& [kind, type, greatest] : {std::tuple(cuda::kRandomScaleE4M3, DataType::kE4M3, 1.875f),
+                                             std::tuple(cuda::kRandomE8M0, DataType::kE8M0, 0.5f)}) {
+    for (const int shift : {0, 3}) {
+      ASSERT_TRUE(gpu().support->Random({memory->pointer(), 1, kCount, 5, 0, 0, kind, shift}, *gpu().stream).ok());
+      std::vector<uint8_t> bytes(kCount);
+      ASSERT_TRUE(gpu().stream->Download(bytes.data(), memory->pointer(), kCount).ok());
+      float most = 0;
+      for (int64_t i = 0; i < kCount; i++) most = std::max(most, std::fabs(LoadElement(type, bytes.data(), i)));
+      EXPECT_EQ(most, std::ldexp(greatest, -shift)) << Name(type);
+    }
   }
 }
 
