@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <random>
 #include <utility>
 
 namespace ladder {
@@ -31,7 +32,7 @@ struct Value {
   int factor = 0;
   uint8_t value = 0;
 };
-using Values = std::vector<Value>;  // of one or two factors
+using Values = std::vector<Value>;
 
 bool Holds(const Cell& cell, const Values& values) {
   return std::ranges::all_of(values, [&](const Value& v) { return cell[v.factor] == v.value; });
@@ -139,19 +140,38 @@ PairSet ServedPairs(const SupportSpace& space) {
 }
 
 std::vector<Cell> CoverPairs(const SupportSpace& space, const PairSet& wanted, size_t most) {
+  std::vector<Value> values;
+  for (int factor = 0; factor < kFactors; factor++) {
+    for (size_t value = 0; value < space.values(factor).size(); value++) {
+      values.push_back({factor, static_cast<uint8_t>(value)});
+    }
+  }
+  // Those of single values, which are a value twice, come before those of two.
+  std::vector<std::pair<Value, Value>> singles, pairs;
+  for (size_t i = 0; i < values.size(); i++) {
+    bool served = false;
+    for (size_t j = 0; j < values.size(); j++) {
+      const Value& a = values[i];
+      const Value& b = values[j];
+      if (a.factor == b.factor || !wanted.Has(a.factor, a.value, b.factor, b.value)) continue;
+      served = true;
+      if (i < j) pairs.emplace_back(a, b);
+    }
+    if (served) singles.emplace_back(values[i], values[i]);
+  }
+  // Any order serves for all pairs; where cells shall be few, one without a bias brings more pairs.
+  std::mt19937 random(1);
+  for (size_t i = pairs.size(); i > 1; i--) std::swap(pairs[i - 1], pairs[random() % i]);
+  pairs.insert(pairs.begin(), singles.begin(), singles.end());
+
   std::vector<Cell> cells;
   PairSet covered(space);
-  for (int a = 0; a < kFactors; a++) {
-    for (int b = a + 1; b < kFactors; b++) {
-      for (size_t v = 0; v < space.values(a).size(); v++) {
-        for (size_t w = 0; w < space.values(b).size(); w++) {
-          const int x = static_cast<int>(v), y = static_cast<int>(w);
-          if (cells.size() >= most || !wanted.Has(a, x, b, y) || covered.Has(a, x, b, y)) continue;
-          cells.push_back(BestWith(space, covered, {{a, static_cast<uint8_t>(v)}, {b, static_cast<uint8_t>(w)}}));
-          covered.Add(cells.back());
-        }
-      }
-    }
+  for (const auto& [a, b] : pairs) {
+    if (cells.size() >= most) break;
+    const Values both = {a, b};
+    if (std::ranges::any_of(cells, [&](const Cell& cell) { return Holds(cell, both); })) continue;
+    cells.push_back(BestWith(space, covered, both));
+    covered.Add(cells.back());
   }
   return cells;
 }

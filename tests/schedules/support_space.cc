@@ -5,14 +5,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace ladder {
-namespace {
-
-constexpr const char* kFactorNames[kFactors] = {"arch",         "schedule", "w",       "a",   "scale", "tensor_scale",
-                                                "zeros",        "group",    "a_scale", "out", "bias",  "act",
-                                                "output_scale", "residual", "m",       "n",   "k"};
-
-}  // namespace
-
 SupportSpace::SupportSpace(const ScheduleCatalog& catalog, std::vector<Target> targets, SupportSizes sizes)
     : catalog_(catalog), targets_(std::move(targets)), sizes_(std::move(sizes)), weights_(WeightCases()) {
   for (const Target& target : targets_) values_[kArchitecture].push_back(target.arch);

@@ -40,6 +40,11 @@ enum Factor : uint8_t {
   kFactors,
 };
 
+// "arch", "schedule", "w", ...
+inline constexpr const char* kFactorNames[kFactors] = {
+    "arch",         "schedule", "w", "a", "scale", "tensor_scale", "zeros", "group", "a_scale", "out", "bias", "act",
+    "output_scale", "residual", "m", "n", "k"};
+
 // The value of each factor, as an index of SupportSpace::values.
 using Cell = std::array<uint8_t, kFactors>;
 
