@@ -118,7 +118,7 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
 
 // The same for every format that the type system knows with every activation, in sizes that fill no block.
 TEST(PackedLayout, EveryFormatComesBack) {
-  constexpr int64_t kN = 80, kK = 96;
+  constexpr int64_t kN = 80, kK = 48;
   std::mt19937 random(2);
   int formats = 0;
   std::set<std::string> layouts;  // seen; many formats share one
@@ -152,8 +152,8 @@ TEST(PackedLayout, EveryFormatComesBack) {
       }
     }
   }
-  EXPECT_GT(formats, 1000);
-  EXPECT_GT(layouts.size(), 100u);
+  EXPECT_GT(formats, 500);
+  EXPECT_GT(layouts.size(), 50u);
 }
 
 TEST(PackedLayout, EveryBitHasItsOwnPlaceAndFillsThePadding) {
