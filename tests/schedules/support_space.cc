@@ -62,7 +62,8 @@ absl::StatusOr<NormalizedOperator> SupportSpace::Operator(const Cell& cell) cons
   d.tensor_scale = cell[kTensorScale] != 0;
   d.zeros = name(kZeros);
   if (group != 0) d.group = group;
-  d.a_scale = name(kActivationScale);
+  // Unsaid where there are none, so that activations which have scales of their own keep them.
+  d.a_scale = name(kActivationScale) == "none" ? "" : name(kActivationScale);
   d.out = name(kOut);
   d.bias = cell[kBias] != 0;
   d.act = name(kAct);
