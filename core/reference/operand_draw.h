@@ -74,7 +74,7 @@ inline int ScaleShift(const NormalizedOperator& op, double scales) {
   const OperandDraw draw = DrawFor(op);
   const auto whole = [](int magnitude) { return magnitude * (magnitude + 1) / 3.0; };  // mean square of such integers
   double squares = 1.0 / 3;                                                            // of x, uniform in [-1, 1)
-  if (Bytes(op.activation()) == 1) squares = whole(draw.small_x != 0 ? draw.small_x : 127);
+  if (op.activation() == DataType::kI8 || draw.small_x != 0) squares = whole(draw.small_x != 0 ? draw.small_x : 127);
   if (op.activation_scale() != ActivationScale::kNone || op.scales_sums()) {
     squares *= draw.greatest_scale * draw.greatest_scale;
   }

@@ -22,7 +22,7 @@ namespace ladder {
 namespace {
 
 // Of the kernels, so that they run beside each other and a failure is found sooner.
-constexpr int kShards = 6;
+constexpr int kShards = 4;
 
 // Small, but for every way in which a size can fail to fill a tile: N in row tiles of 16 and blocks of 64; K in steps
 // of 16 or 32, blocks of 64 to 256, groups; deep enough once for rings to wrap and splits to be offered.
