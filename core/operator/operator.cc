@@ -233,6 +233,18 @@ std::vector<std::string> ActivationNames() {
   return names;
 }
 
+std::vector<std::string> ActivationScaleNames() {
+  std::vector<std::string> names;
+  for (const ActivationScale scale : kActivationScales) names.emplace_back(Name(scale));
+  return names;
+}
+
+std::vector<std::string> ActivationFunctionNames() {
+  std::vector<std::string> names;
+  for (const ActivationFunction act : kActivationFunctions) names.emplace_back(Name(act));
+  return names;
+}
+
 absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descriptor) {
   OperatorDescriptor d = descriptor;
   if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));

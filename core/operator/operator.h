@@ -125,8 +125,10 @@ inline constexpr int64_t kMaxBucket = 8192;
 // Products of two int8, each at most 2^14, that an int32 sum always holds.
 inline constexpr int64_t kMaxIntegerProducts = (int64_t{1} << 17) - 1;
 
-// The activations that operators have, by name.
+// The activations that operators have, by name; the kinds of factors they may come with, and the activation functions.
 std::vector<std::string> ActivationNames();
+std::vector<std::string> ActivationScaleNames();
+std::vector<std::string> ActivationFunctionNames();
 
 // InvalidArgument, its message starting with the field's name, if the descriptor makes no sense; Unimplemented if it
 // does but nothing serves it.

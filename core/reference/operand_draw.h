@@ -44,6 +44,7 @@ inline constexpr double kGreatestSpan = 512;
 inline OperandDraw DrawFor(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
   OperandDraw draw;
+  if (Bytes(op.activation()) != 1) return draw;
   const bool fp8 = op.activation() != DataType::kI8;
   const bool narrow = op.out() == DataType::kF16;
   const bool x_scaled = op.activation_scale() != ActivationScale::kNone;
@@ -62,6 +63,31 @@ inline OperandDraw DrawFor(const NormalizedOperator& op) {
 // those. REQUIRES: such a float has 8 bits, as fp8 has.
 inline bool DrawsBelowTwo(const ElementType& element) {
   return element.kind == ElementKind::kFloat && element.format.specials != FloatSpecials::kNone;
+}
+
+// By which power of two weight scales whose root mean square would be `scales` are drawn smaller, so that an fp16
+// result does not overflow: sums of wide codes over a deep K do, and sooner where two of them are multiplied (swiglu).
+// The limit of a sum's root mean square leaves factors at launch of up to 2 and 16 deviations of a sum, or 32 variances
+// of a product, which one in e^32 exceeds.
+inline int ScaleShift(const NormalizedOperator& op, double scales) {
+  if (op.out() != DataType::kF16) return 0;
+  const OperandDraw draw = DrawFor(op);
+  const auto whole = [](int magnitude) { return magnitude * (magnitude + 1) / 3.0; };  // mean square of such integers
+  double squares = 1.0 / 3;                                                            // of x, uniform in [-1, 1)
+  if (op.activation() == DataType::kI8 || draw.small_x != 0) squares = whole(draw.small_x != 0 ? draw.small_x : 127);
+  if (op.activation_scale() != ActivationScale::kNone || op.scales_sums()) {
+    squares *= draw.greatest_scale * draw.greatest_scale;
+  }
+  double values = 0, count = 0;
+  for (const double value : op.weight().element.Values()) {
+    if (!std::isfinite(value) || (DrawsBelowTwo(op.weight().element) && std::fabs(value) >= 2)) continue;
+    values += value * value;
+    count++;
+  }
+  squares *= draw.small_w ? whole(kSmallOperand) : values / count;
+  const double sum = std::sqrt(squares * static_cast<double>(op.k())) * scales;
+  const double limit = op.act() == ActivationFunction::kSwiglu ? 32 : 2048;
+  return sum > limit ? static_cast<int>(std::ceil(std::log2(sum / limit))) : 0;
 }
 
 }  // namespace ladder

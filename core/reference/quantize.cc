@@ -53,6 +53,15 @@ double StorePositive(DataType type, std::vector<uint8_t>& plane, int64_t index, 
   return LoadElement(type, plane.data(), index);
 }
 
+// The greatest fp16 scale that takes no value of the element out of fp16's range.
+double GreatestHalfScale(const CodeRounder& rounder) {
+  const double greatest = PositiveRange(DataType::kF16).second;
+  const double exact = greatest / std::max(std::fabs(rounder.least()), std::fabs(rounder.greatest()));
+  if (!(exact < greatest)) return greatest;
+  const double unit = std::ldexp(1.0, std::max(std::ilogb(exact), -14) - 10);
+  return std::floor(exact / unit) * unit;
+}
+
 // The scale that brings the range just inside the element's; 0 if any would do.
 double AbsmaxScale(const Range& range, const CodeRounder& rounder) {
   double scale = 0;
@@ -108,7 +117,17 @@ GroupScale StoreGroup(const WeightType& type, const CodeRounder& rounder, std::s
   const double tensor = out.tensor_scale;
   const double wanted = GroupScaleFor(type, rounder, range) / tensor;
   result.scale = StorePositive(type.scale, out.scales, index, wanted > 0 ? wanted : 1);
-  if (type.zeros == ZeroMode::kNone) return result;
+  if (type.zeros == ZeroMode::kNone) {
+    const auto beyond_half = [&](float value) {
+      const double decoded = type.element.Decode(rounder.Nearest(value / (result.scale * tensor)));
+      return std::fabs(decoded * result.scale) > PositiveRange(DataType::kF16).second;
+    };
+    if (type.scale == DataType::kF16 && result.scale > GreatestHalfScale(rounder) &&
+        std::ranges::any_of(w, beyond_half)) {
+      result.scale = StorePositive(type.scale, out.scales, index, GreatestHalfScale(rounder));
+    }
+    return result;
+  }
   range.least = std::min(range.least, 0.0);
   const double steps = (1 << type.element.bits) - 1;
   const double zero = -range.least / (result.scale * tensor);

@@ -40,6 +40,8 @@ struct QuantizedWeight {
 //     max(max w / 7, min w / -8), for elements of one sign by that sign alone. Stored to nearest even; e8m0: the power
 //     of two that takes the largest power of two not above max |w| to that of the element (OCP MX 1.0, section 6.3),
 //     beyond which values saturate.
+//     An fp16 scale with which a code of the group would be beyond fp16's range (65504) becomes the greatest with which
+//     no code is: kernels may round scaled weights to fp16. Only weights of that size meet this; they saturate.
 //   with zeros (min-max)    s = (max - min) / (2^bits - 1) over the group's values and 0, z = -min / s: rounded to an
 //     integer (quantized), as it is (original), or as -min (rescale).
 // Codes are CodeRounder's of w / s by the stored s (and stored z), so each is the best for the scales there are. A

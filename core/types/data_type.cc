@@ -15,6 +15,9 @@
 namespace ladder {
 namespace {
 
+constexpr std::initializer_list<DataType> kOutputTypes = {DataType::kF16, DataType::kBF16, DataType::kF32,
+                                                          DataType::kI32};
+
 absl::StatusOr<DataType> ParseOneOf(std::initializer_list<DataType> types, absl::string_view name,
                                     absl::string_view others) {
   std::string known;
@@ -62,8 +65,12 @@ absl::StatusOr<DataType> ParseActivationType(absl::string_view name) {
                     name, "");
 }
 
-absl::StatusOr<DataType> ParseOutputType(absl::string_view name) {
-  return ParseOneOf({DataType::kF16, DataType::kBF16, DataType::kF32, DataType::kI32}, name, "");
+absl::StatusOr<DataType> ParseOutputType(absl::string_view name) { return ParseOneOf(kOutputTypes, name, ""); }
+
+std::vector<std::string> OutputTypeNames() {
+  std::vector<std::string> names;
+  for (const DataType type : kOutputTypes) names.emplace_back(Name(type));
+  return names;
 }
 
 absl::StatusOr<DataType> ParseScaleType(absl::string_view name) {

@@ -3,6 +3,8 @@
 #define LADDER_CORE_TYPES_DATA_TYPE_H_
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -27,6 +29,8 @@ absl::string_view Name(DataType type);
 absl::StatusOr<DataType> ParseActivationType(absl::string_view name);
 absl::StatusOr<DataType> ParseOutputType(absl::string_view name);
 absl::StatusOr<DataType> ParseScaleType(absl::string_view name);
+// What ParseOutputType knows.
+std::vector<std::string> OutputTypeNames();
 int64_t Bytes(DataType type);
 // Unit roundoff of round-to-nearest: 2^-11 (fp16), 2^-8 (bf16), 2^-24 (fp32), 2^-4 (e4m3), 2^-3 (e5m2); e8m0: half its
 // value; integers: 0, as sums of integers are exact.

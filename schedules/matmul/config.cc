@@ -1,5 +1,6 @@
 #include "schedules/matmul/config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -351,6 +352,18 @@ int64_t SharedTableBytes(const NormalizedOperator& op) {
   // Of pairs of values, or of values, in words for each of 32 banks.
   const ElementType& element = op.weight().element;
   return (IsLookup(element) ? int64_t{1} << element.bits : 256) * 32 * 4;
+}
+
+bool ScaledWeightsFit(const NormalizedOperator& op) {
+  const WeightType& weight = op.weight();
+  if (op.compute() != DataType::kF16) return true;
+  if (weight.scale != DataType::kE4M3) return PackedScaleType(weight.scale) == DataType::kF16;
+  constexpr double kGreatestScale = 448, kGreatestHalf = 65504;
+  double greatest = 0;  // differences with zero points are no larger
+  for (const double value : weight.element.Values()) {
+    if (std::isfinite(value)) greatest = std::max(greatest, std::fabs(value));
+  }
+  return greatest * kGreatestScale <= kGreatestHalf;
 }
 
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {

@@ -59,6 +59,11 @@ int64_t SharedTableBytes(const NormalizedOperator& op);
 // zeros for unsigned elements only. Unimplemented naming the field and the nearest that is served otherwise.
 absl::Status SupportsQuantizedWeight(const NormalizedOperator& op);
 
+// Whether a scaled weight, w * s in the compute type, is a finite number. fp16 holds 65504: bf16 and e8m0 scales go far
+// beyond; e4m3 ones, of at most 448, do with values above 146 (uint8, fp8). Of fp16 scales it is the contract that no
+// weight is outside fp16's range, as those of fp16 models aren't (QuantizeReference makes none).
+bool ScaledWeightsFit(const NormalizedOperator& op);
+
 // The type of the bytes that packed weights are decoded to for 8-bit activations; unsigned 8-bit codes go by int8 too.
 DataType ByteType(const NormalizedOperator& op);
 // Ok if byte_decode.cuh decodes the weight for the operator's 8-bit activations, by a device of this target's

@@ -108,11 +108,11 @@ struct Plan {
     return absl::OkStatus();
   }
 
-  // Scales of bf16 reach beyond fp16; per-channel scales cost nothing on the sums.
+  // Per-channel scales cost nothing on the sums.
   static bool ScalesFitWeights(const NormalizedOperator& op) {
     const WeightType& weight = op.weight();
     return weight.group != op.k() && weight.zeros != ZeroMode::kRescale &&
-           PackedScaleType(weight.scale) == op.compute();
+           PackedScaleType(weight.scale) == op.compute() && ScaledWeightsFit(op);
   }
 
   int64_t MaxM() const {

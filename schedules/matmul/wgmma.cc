@@ -66,10 +66,7 @@ int64_t FactorBytes(const NormalizedOperator& op) {
 
 // The sums can be scaled where a stage has one scale and zeros are not added after it.
 bool CanScaleSums(const NormalizedOperator& op) { return OneFactor(op) && op.weight().zeros != ZeroMode::kRescale; }
-// A weight times a bf16 scale may overflow fp16.
-bool CanScaleWeights(const NormalizedOperator& op) {
-  return op.compute() == DataType::kBF16 || PackedScaleType(op.weight().scale) == DataType::kF16;
-}
+bool CanScaleWeights(const NormalizedOperator& op) { return ScaledWeightsFit(op); }
 
 struct Parameters {
   WarpGroupShape shape;
@@ -125,7 +122,7 @@ class WgmmaSchedule final : public Schedule {
       return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 8 == 0");
     if (!CanScaleWeights(op) && !CanScaleSums(op)) {
       return absl::UnimplementedError(
-          "bf16 scales may overflow fp16 weights, and sums are scaled in groups of 64 only");
+          "these scales may overflow fp16 weights, and sums are scaled in groups of 64 only");
     }
     return absl::OkStatus();
   }

@@ -40,11 +40,12 @@ enum RandomKind : int {
   kRandomCodes = 4,  // all codes of `bits`; rows are byte-aligned, the bits after a row's last code are zero
   kRandomBytes = 5,  // all 256
   kRandomE4M3 = 6,   // finite fp8 values, e5m2's too, of magnitude below 2
-  kRandomE8M0 = 7,   // 2^-8 to 2^-1
+  kRandomE8M0 = 7,   // 2^-8 to 2^-1, over 2^bits
   // Integers of magnitude at most `high`, at most 8 (core/reference/operand_draw.h).
   kRandomSmallI8 = 8,
   kRandomSmallE4M3 = 9,
   kRandomSmallE5M2 = 10,
+  kRandomScaleE4M3 = 11,  // kRandomE4M3's, with exponents less by `bits`, but none below the least
 };
 struct RandomArguments {
   void* out;
@@ -54,7 +55,7 @@ struct RandomArguments {
   float low;
   float high;
   int kind;
-  int bits;  // of kRandomCodes
+  int bits;  // of kRandomCodes, and where said above
 };
 
 // ladder_reference: act(product * row_scale * sum_scale + bias) * output_scale + residual from the natural form,

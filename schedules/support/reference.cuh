@@ -90,7 +90,9 @@ static __device__ __noinline__ void reference_finish(const ReferenceArguments& p
   const i64 columns = gated ? p.n / 2 : p.n;
   const float scale = p.sum_scale * (p.row_scale != nullptr ? p.row_scale[m] : 1.0f);
   sum *= static_cast<double>(scale);
+  up *= static_cast<double>(scale);
   magnitude *= fabsf(scale);
+  up_magnitude *= fabsf(scale);
   const float bias = reference_bias(p, column);
   double value = reference_act(p.act, sum + static_cast<double>(bias));
   float bound = magnitude + fabsf(bias);

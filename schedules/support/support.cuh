@@ -64,6 +64,11 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
       case kRandomE4M3:
         static_cast<u8*>(p.out)[i] = static_cast<u8>((bits >> 56) & 0xbf);
         break;
+      case kRandomScaleE4M3: {
+        const int code = static_cast<int>((bits >> 56) & 0xbf), exponent = code & 0x38;
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(code - (8 * p.bits < exponent ? 8 * p.bits : exponent));
+        break;
+      }
       case kRandomSmallI8:
         static_cast<u8*>(p.out)[i] = static_cast<u8>(small_integer(bits, static_cast<int>(p.high)));
         break;
@@ -72,7 +77,7 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_random(const ladder::support::R
         static_cast<u8*>(p.out)[i] = static_cast<u8>(small_fp8(p.kind, small_integer(bits, static_cast<int>(p.high))));
         break;
       case kRandomE8M0:
-        static_cast<u8*>(p.out)[i] = static_cast<u8>(119 + (bits >> 61));
+        static_cast<u8*>(p.out)[i] = static_cast<u8>(119 - p.bits + (bits >> 61));
         break;
       default:
         static_cast<u8*>(p.out)[i] = static_cast<u8>(bits >> 56);

@@ -1,9 +1,12 @@
 #include <random>
+#include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core/layout/natural_code.h"
 #include "core/layout/packed_layout.h"
 #include "core/reference/matmul_reference.h"
+#include "core/schedule/format_axes.h"
 #include "gtest/gtest.h"
 
 namespace ladder {
@@ -111,6 +114,46 @@ TEST(PackedLayout, UnpackingReturnsTheSameBits) {
     EXPECT_EQ(scales2, scales);
     EXPECT_EQ(zeros2, zeros);
   }
+}
+
+// The same for every format that the type system knows with every activation, in sizes that fill no block.
+TEST(PackedLayout, EveryFormatComesBack) {
+  constexpr int64_t kN = 80, kK = 48;
+  std::mt19937 random(2);
+  int formats = 0;
+  std::set<std::string> layouts;  // seen; many formats share one
+  for (const WeightCase& weight : WeightCases()) {
+    for (const std::string& a : ActivationNames()) {
+      for (OperatorDescriptor d : FormatCells(weight, a, kN, kK)) {
+        d.act = formats % 2 != 0 && !weight.plain ? "swiglu" : "none";
+        const absl::StatusOr<NormalizedOperator> op = Normalize(d);
+        if (!op.ok()) continue;
+        formats++;
+        const PackedLayout layout = PackedLayout::For(*op);
+        if (!layouts
+                 .insert(absl::StrCat(layout.id(), " ", layout.bits, " ", layout.groups, " ", Name(layout.scale), " ",
+                                      Name(layout.zeros), " ", layout.offset_binary, layout.gated))
+                 .second) {
+          continue;
+        }
+        std::vector<uint8_t> codes = RandomBytes(NaturalWeightBytes(layout), random);
+        ClearPadding(codes, layout.bits, kN, kK);
+        const std::vector<uint8_t> scales = RandomBytes(NaturalScaleBytes(layout), random);
+        std::vector<uint8_t> zeros = RandomBytes(NaturalZeroBytes(layout), random);
+        if (layout.zeros == ZeroMode::kQuantized) ClearPadding(zeros, layout.bits, kN, layout.groups);
+        std::vector<uint8_t> packed(layout.weight_bytes()), packed_scales(layout.scale_bytes()),
+            packed_zeros(layout.zero_bytes());
+        ASSERT_TRUE(PackReference(layout, codes, scales, zeros, packed, packed_scales, packed_zeros).ok());
+        std::vector<uint8_t> codes2(codes.size()), scales2(scales.size()), zeros2(zeros.size());
+        ASSERT_TRUE(UnpackReference(layout, packed, packed_scales, packed_zeros, codes2, scales2, zeros2).ok());
+        ASSERT_EQ(codes2, codes) << op->ToString();
+        ASSERT_EQ(scales2, scales) << op->ToString();
+        ASSERT_EQ(zeros2, zeros) << op->ToString();
+      }
+    }
+  }
+  EXPECT_GT(formats, 500);
+  EXPECT_GT(layouts.size(), 50u);
 }
 
 TEST(PackedLayout, EveryBitHasItsOwnPlaceAndFillsThePadding) {

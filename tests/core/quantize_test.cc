@@ -206,11 +206,39 @@ TEST(QuantizeReference, ScalesNeverVanishNorOverflow) {
   const auto tiny = QuantizeReference(Type("int4", "fp16", 16), 1, 16, std::vector<float>(16, 1e-30f));
   EXPECT_EQ(LoadElement(DataType::kF16, tiny->scales.data(), 0), std::ldexp(1.0f, -24));
   const auto huge = QuantizeReference(Type("int4", "fp16", 16), 1, 16, std::vector<float>(16, 1e30f));
-  EXPECT_EQ(LoadElement(DataType::kF16, huge->scales.data(), 0), 65504);
+  EXPECT_EQ(LoadElement(DataType::kF16, huge->scales.data(), 0), 8188);  // 65504 / 8
   EXPECT_EQ(huge->codes, std::vector<uint8_t>(8, 0x77));
   const auto constant = QuantizeReference(Type("uint4", "fp16", 16, "quantized"), 1, 16, std::vector<float>(16, 3));
   EXPECT_EQ(constant->zeros, std::vector<uint8_t>(1, 0));
   EXPECT_EQ(constant->codes, std::vector<uint8_t>(8, 0xff));
+}
+
+// A kernel may round w * s to fp16, so no fp16 scale takes a code that is used out of it; and what fits is left alone.
+TEST(QuantizeReference, Fp16ScalesKeepWeightsWithinFp16) {
+  for (const ElementType& element : QuantizedElements()) {
+    WeightType type = Type("int4", "fp16", 16);
+    type.element = element;
+    const CodeRounder rounder(element);
+    const double greatest = std::max(std::fabs(rounder.least()), std::fabs(rounder.greatest()));
+    for (const float most : {1000.0f, 65504.0f, 65519.0f, 1e30f}) {
+      std::vector<float> w(16, most);
+      w[1] = -most;
+      const auto q = QuantizeReference(type, 1, 16, w);
+      ASSERT_TRUE(q.ok());
+      const double scale = LoadElement(DataType::kF16, q->scales.data(), 0);
+      for (int64_t i = 0; i < 16; i++) {
+        EXPECT_LE(std::fabs(element.Decode(NaturalCode(q->codes, element.bits, 16, 0, i)) * scale), 65504)
+            << element.name << " of " << most;
+      }
+      // The element's range is used: all of it, but for what rounding to fp16 takes, or int4's -8 and the like.
+      if (rounder.least() < 0) {
+        EXPECT_GE(scale * greatest, std::min(most, 65504.0f) * (1 - 0x1p-9)) << element.name;
+      }
+    }
+  }
+  // e5m2's largest, 57344, times a scale of 1.1426, to which 65504 / 57344 would be rounded, is 65521.
+  const auto q = QuantizeReference(Type("fp8_e5m2", "fp16", 16), 1, 16, std::vector<float>(16, 65504));
+  EXPECT_EQ(LoadElement(DataType::kF16, q->scales.data(), 0), 1169 * 0x1p-10f);
 }
 
 TEST(QuantizeReference, ZerosAndTensorScalesNeverOverflow) {

@@ -1,5 +1,6 @@
-// Every code at every place of a packed block, through each decode of schedules/device/decode.cuh to each compute type,
-// against the element's own values: layout and decode together, to the bit.
+// Every code of every element at every place of a packed block, through each path that schedules take from it to each
+// compute type (the type that they generate, from registers and by a shared table), against the element's own values:
+// layout and decode together, to the bit. The elements are the library's own list, so that a new one is in it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,83 +13,69 @@
 #include "absl/strings/str_join.h"
 #include "core/layout/natural_code.h"
 #include "core/layout/packed_layout.h"
+#include "core/target/target.h"
+#include "schedules/matmul/config.h"
 #include "tests/emulator/run_primitive.h"
 
 namespace ladder::emulator {
 namespace {
 
+// A weight decoded by one path: from registers or by a table in shared memory, by an architecture's conversions.
 struct DecodeCase {
-  std::string weight;  // of decode.cuh
   NormalizedOperator op;
-  DataType compute;
+  bool shared_table = false;
   std::vector<uint32_t> zeros = {};  // zero points that the kernel is told; none: what the type subtracts, a constant
-  std::string declarations = "";
   std::string arch = "sm_90a";
 };
 
-NormalizedOperator Op(const OperatorDescriptor& like) {
-  OperatorDescriptor d = like;
-  d.n = d.k = 64;
-  d.group = 64;
-  return *Normalize(d);
-}
-
-// Values without a pattern, which the compute type rounds, and their bits in it.
-struct TableCase {
-  ElementDefinition definition;
-  std::vector<uint16_t> stored;
-};
-TableCase MakeTable(int bits, DataType compute) {
-  TableCase table = {.definition = {.bits = bits, .table = {}, .layout = {}}, .stored = {}};
+// Values without a pattern, which the compute type rounds.
+ElementDefinition UnevenTable(int bits) {
+  ElementDefinition table{.bits = bits, .table = {}, .layout = {}};
   for (int code = 0; code < 1 << bits; code++) {
-    const float value = static_cast<float>(code * code) - 2.7f * static_cast<float>(code) + 0.5f;
-    table.definition.table.push_back(value);
-    StoreElement(compute, &table.stored.emplace_back(), 0, value);
+    table.table.push_back(static_cast<float>(code * code) - 2.7f * static_cast<float>(code) + 0.5f);
   }
   return table;
 }
 
-// The integers, tables and floats of so many bits.
+// The elements of so many bits with an activation: those of the library by name, and a table of a user's.
+std::vector<NormalizedOperator> Operators(const std::string& a, int bits, const ElementDefinition& table) {
+  OperatorDescriptor d = {.a = a, .group = 64, .n = 64, .k = a == "fp16" || a == "bf16" ? 64 : 128};
+  std::vector<NormalizedOperator> operators;
+  for (const std::string& name : BuiltInElementNames()) {
+    const ElementType element = *ParseElementType(name);
+    if (element.bits != bits || !element.quantized()) continue;
+    d.w = name;
+    operators.push_back(*Normalize(d));
+  }
+  d.element = table;
+  operators.push_back(*Normalize(d));
+  return operators;
+}
+
+// Every path of each element of so many bits.
 std::vector<DecodeCase> DecodeCases(DataType compute, int bits) {
   std::vector<DecodeCase> cases;
-  const uint32_t half = 1u << (bits - 1);
-  const NormalizedOperator is_signed = Op({.w = absl::StrCat("int", bits)});
-  const NormalizedOperator is_unsigned = Op({.w = absl::StrCat("uint", bits)});
-  const std::string type = absl::StrFormat("Integer<%d, 0>", bits);
-  cases.push_back({bits == 1 ? "Signs" : absl::StrFormat("Integer<%d, %d>", bits, half), is_signed, compute});
-  cases.push_back({type, is_unsigned, compute});
-  cases.push_back({type, is_unsigned, compute, {0u, half, 2 * half - 1}});
-  const TableCase table = MakeTable(bits, compute);
-  const NormalizedOperator tabular = Op({.element = table.definition});
-  if (bits < 4) {
-    uint32_t words[4] = {};  // two of high bytes, two of low bytes
-    for (int code = 0; code < 1 << bits; code++) {
-      words[code / 4] |= static_cast<uint32_t>(table.stored[code] >> 8) << (8 * (code % 4));
-      words[2 + code / 4] |= static_cast<uint32_t>(table.stored[code] & 0xff) << (8 * (code % 4));
+  for (const NormalizedOperator& op : Operators(std::string(Name(compute)), bits, UnevenTable(bits))) {
+    const ElementType& element = op.weight().element;
+    for (const bool shared_table : {false, true}) {
+      if (!CanDecode(op, shared_table)) continue;
+      cases.push_back({op, shared_table});
+      // sm_80 has no conversions of fp8.
+      if (element.kind == ElementKind::kFloat && bits == 8) cases.push_back({op, shared_table, {}, "sm_80"});
     }
-    cases.push_back({absl::StrFormat("Table<%d, %uu, %uu, %uu, %uu>", bits, words[0], words[1], words[2], words[3]),
-                     tabular, compute});
-  } else if (bits > 4) {  // Table4 has a test of its own
-    cases.push_back({"Values",
-                     tabular,
-                     compute,
-                     {},
-                     absl::StrFormat("LADDER_CONSTANT u16 stored[] = {%s};\nstruct Values : Lookup<%d> {\n  static "
-                                     "LADDER_DEVICE u32 value(u32 code) { return stored[code]; }\n};\n",
-                                     absl::StrJoin(table.stored, ", "), bits)});
-  }
-  if (bits == 6) {
-    cases.push_back({"Float<3, 2, 3, false>", Op({.w = "fp6_e3m2"}), compute});
-    cases.push_back({"Float<2, 3, 1, false>", Op({.w = "fp6_e2m3"}), compute});
-  } else if (bits == 8) {
-    cases.push_back({"Float<4, 3, 7, true>", Op({.w = "fp8_e4m3"}), compute});
-    cases.push_back({"Float<4, 3, 7, true>", Op({.w = "fp8_e4m3"}), compute, {}, "", "sm_80"});  // without conversions
-    cases.push_back({"HalfOfF16", Op({.w = "fp8_e5m2"}), compute});
+    if (element.kind == ElementKind::kUnsigned) {
+      cases.push_back({op, false, {0u, 1u << (bits - 1), (1u << bits) - 1}});
+    }
   }
   return cases;
 }
 
 bool IsNan(DataType type, uint16_t bits) { return std::isnan(LoadElement(type, &bits, 0)); }
+
+// The type that schedules give their kernels for the operator.
+std::string Declarations(const NormalizedOperator& op) {
+  return absl::StrCat("#include \"schedules/matmul/epilogue.cuh\"\n", ConfigText(op, {}));
+}
 
 // Empty, or the first difference.
 std::string Check(const DecodeCase& c) {
@@ -101,9 +88,9 @@ std::string Check(const DecodeCase& c) {
   };
   const uint32_t rounds = std::max<uint32_t>(1, c.zeros.size());  // of the codes, each with another zero point
   PrimitiveCase kernel;
-  kernel.call = absl::StrFormat("decode_block_kernel<%s, %s, %s>(p)", c.compute == DataType::kF16 ? "F16" : "BF16",
-                                c.weight, c.zeros.empty() ? "true" : "false");
-  kernel.declarations = c.declarations;
+  kernel.call = absl::StrFormat("decode_block_kernel<Config::Compute, Config::Weight, %s, %s>(p)",
+                                c.zeros.empty() ? "true" : "false", c.shared_table ? "true" : "false");
+  kernel.declarations = Declarations(c.op);
   kernel.blocks = rounds * count;
   kernel.shared_bytes = 48 * 1024;
   for (uint32_t block = 0; block < count; block++) {
@@ -138,9 +125,9 @@ std::string Check(const DecodeCase& c) {
     const uint32_t code = code_at(block % count, row, column);
     const double zero = kernel.w[block];
     uint16_t expected = 0;
-    StoreElement(c.compute, &expected, 0, static_cast<float>(element.Decode(code) - zero));
+    StoreElement(c.op.compute(), &expected, 0, static_cast<float>(element.Decode(code) - zero));
     const uint32_t got = (*y)[at / 2] >> (16 * (at % 2)) & 0xffff;
-    if (got != expected && !(IsNan(c.compute, expected) && IsNan(c.compute, static_cast<uint16_t>(got)))) {
+    if (got != expected && !(IsNan(c.op.compute(), expected) && IsNan(c.op.compute(), static_cast<uint16_t>(got)))) {
       return absl::StrFormat("code %u at row %d, column %d: %04x, expected %04x", code, row, column, got, expected);
     }
   }
@@ -152,60 +139,35 @@ class DecodeTest : public testing::TestWithParam<std::tuple<DataType, int>> {};
 TEST_P(DecodeTest, EveryCodeAtEveryPlace) {
   const auto [compute, bits] = GetParam();
   for (const DecodeCase& c : DecodeCases(compute, bits)) {
-    EXPECT_EQ(Check(c), "") << c.weight << " on " << c.arch << (c.zeros.empty() ? "" : " less zero points");
+    EXPECT_EQ(Check(c), "") << c.op.ToString() << " on " << c.arch << (c.shared_table ? " by a shared table" : "")
+                            << (c.zeros.empty() ? "" : " less zero points");
   }
 }
 
 struct ByteCase {
-  std::string weight;  // of byte_decode.cuh
   NormalizedOperator op;
-  DataType byte;
-  double unit;  // a weight's value over its byte's
   int zero = -1;
 };
 
-NormalizedOperator ByteOp(const char* a, const std::string& w, const std::optional<ElementDefinition>& element = {}) {
-  return *Normalize({.a = a, .w = w, .element = element, .group = 64, .n = 64, .k = 128});
-}
-
-std::vector<ByteCase> ByteCases() {
+// Every element that any activation of 8 bits takes packed, the table's values being what fp8 holds.
+std::vector<ByteCase> ByteCases(const std::string& a) {
+  const Target target = *Target::FromName("sm_90a");
   std::vector<ByteCase> cases;
-  const auto power = [](int exponent) { return std::ldexp(1.0, exponent); };
   for (int bits = 1; bits <= 8; bits++) {
-    const std::string int_name = absl::StrCat("int", bits), uint_name = absl::StrCat("uint", bits);
-    const NormalizedOperator is_signed = ByteOp("int8", int_name), is_unsigned = ByteOp("int8", uint_name);
-    const std::string low = absl::StrFormat("LowBytes<%d, I8, 0>", bits);
-    if (bits == 1) {
-      cases.push_back({"SignBytes", is_signed, DataType::kI8, power(-6)});
-    } else {
-      cases.push_back({absl::StrFormat("TopBytes<%d>", bits), is_signed, DataType::kI8, power(bits - 8)});
-    }
-    if (bits < 8) {
-      cases.push_back({low, is_unsigned, DataType::kI8, 1});
-      cases.push_back({low, is_unsigned, DataType::kI8, 1, (1 << bits) - 1});
-    } else {
-      // Codes as they are, so that the bytes are those of the natural form.
-      cases.push_back({"LowBytes<8, E4M3, 0>", ByteOp("fp8_e4m3", "fp8_e4m3"), DataType::kE4M3, 1});
-      cases.push_back({"LowBytes<8, E5M2, 0>", ByteOp("fp8_e4m3", "fp8_e5m2"), DataType::kE5M2, 1});
-    }
-    if (bits > 4) continue;
-    cases.push_back(
-        {absl::StrFormat("LowBytes<%d, E4M3, 9>", bits), ByteOp("fp8_e4m3", uint_name), DataType::kE4M3, power(9)});
     ElementDefinition table{.bits = bits, .table = {}, .layout = {}};
-    uint32_t words[4] = {};
     for (int code = 0; code < 1 << bits; code++) {
-      table.table.push_back(code % 3 == 0 ? 0.5f * static_cast<float>(code) : -static_cast<float>(code));
-      uint8_t stored = 0;
-      StoreElement(DataType::kE4M3, &stored, 0, table.table.back());
-      words[code / 4] |= static_cast<uint32_t>(stored) << (8 * (code % 4));
+      const auto value = static_cast<float>(code % 16);
+      table.table.push_back(code % 3 == 0 ? 0.5f * value : -value);
     }
-    cases.push_back(
-        {absl::StrFormat("TableBytes<%d, E4M3, %uu, %uu, %uu, %uu>", bits, words[0], words[1], words[2], words[3]),
-         ByteOp("fp8_e4m3", "", table), DataType::kE4M3, 1});
+    for (const NormalizedOperator& op : Operators(a, bits, table)) {
+      if (!SupportsByteWeight(op, target).ok()) continue;
+      cases.push_back({op});
+      OperatorDescriptor with_zeros = op.ToDescriptor();
+      with_zeros.zeros = "quantized";
+      const absl::StatusOr<NormalizedOperator> zeros = Normalize(with_zeros);
+      if (zeros.ok() && SupportsByteWeight(*zeros, target).ok()) cases.push_back({op, (1 << bits) - 1});
+    }
   }
-  cases.push_back({"FloatBytes<4, 1, 6>", ByteOp("fp8_e4m3", "fp4_e2m1"), DataType::kE4M3, power(6)});
-  cases.push_back({"FloatBytes<6, 2, 4>", ByteOp("fp8_e4m3", "fp6_e3m2"), DataType::kE4M3, power(4)});
-  cases.push_back({"FloatBytes<6, 3, 6>", ByteOp("fp8_e5m2", "fp6_e2m3"), DataType::kE4M3, power(6)});
   return cases;
 }
 
@@ -218,9 +180,11 @@ std::string Check(const ByteCase& c) {
     return (static_cast<uint32_t>(row * 128 + column) * 37 + static_cast<uint32_t>(row) + block) % count;
   };
   PrimitiveCase kernel;
-  kernel.call = absl::StrFormat("decode_bytes_kernel<%s, %s>(p, %d)", c.weight, c.zero >= 0 ? "true" : "false",
+  kernel.call = absl::StrFormat("decode_bytes_kernel<Config::Weight, %s>(p, %d)", c.zero >= 0 ? "true" : "false",
                                 std::max(c.zero, 0));
+  kernel.declarations = Declarations(c.op);
   kernel.blocks = count;
+  kernel.m = static_cast<int>(count);
   for (uint32_t block = 0; block < count; block++) {
     std::vector<uint8_t> codes(NaturalWeightBytes(layout)), scales(NaturalScaleBytes(layout)),
         packed(layout.weight_bytes()), packed_scales(layout.scale_bytes());
@@ -235,11 +199,12 @@ std::string Check(const ByteCase& c) {
     std::memcpy(kernel.x.data() + block * packed.size() / 4, packed.data(), packed.size());
   }
   kernel.w.resize(1);
-  kernel.y_words = count * 2048;
+  kernel.y_words = count * 2048 + 1;
   EmulatorCompiler compiler;
   const absl::StatusOr<std::vector<uint32_t>> y = RunPrimitive(compiler, kernel, 0);
   if (!y.ok()) return y.status().ToString();
-  for (int64_t at = 0; at < kernel.y_words * 4; at++) {  // bytes
+  const double unit = std::ldexp(1.0, static_cast<int32_t>(y->back()));
+  for (int64_t at = 0; at < int64_t{count} * 2048 * 4; at++) {  // bytes
     const int thread = static_cast<int>(at / 64 % 128), lane = thread % 32;
     const int f = static_cast<int>(at / 16 % 4), i = static_cast<int>(at / 4 % 4);
     const int row = thread / 32 * 16 + lane / 4 + 8 * (i & 1);
@@ -247,7 +212,9 @@ std::string Check(const ByteCase& c) {
     const uint32_t code = code_at(static_cast<uint32_t>(at / 8192), row, column);
     const double expected = element.Decode(code) - std::max(c.zero, 0);
     const auto byte = static_cast<uint8_t>((*y)[at / 4] >> (8 * (at % 4)));
-    const double got = LoadElement(c.byte, &byte, 0) * c.unit;
+    // Unsigned codes of 8 bits are multiplied as such.
+    const bool whole = element.kind == ElementKind::kUnsigned && element.bits == 8;
+    const double got = (whole ? byte : LoadElement(ByteType(c.op), &byte, 0)) * unit;
     if (got != expected && !(std::isnan(got) && std::isnan(expected))) {
       return absl::StrFormat("code %u at row %d, column %d: %g, expected %g", code, row, column, got, expected);
     }
@@ -256,12 +223,14 @@ std::string Check(const ByteCase& c) {
 }
 
 // To bytes, as numbers: what is multiplied is the byte, whose value times a power of two is the element's.
-TEST(ByteDecodeTest, EveryCodeAtEveryPlace) {
-  const std::vector<ByteCase> cases = ByteCases();
-  for (const ByteCase& c : cases) {
-    EXPECT_EQ(Check(c), "") << c.weight << " of " << c.op.weight().element.name << ", zero " << c.zero;
-  }
+class ByteDecodeTest : public testing::TestWithParam<std::string> {};
+TEST_P(ByteDecodeTest, EveryCodeAtEveryPlace) {
+  const std::vector<ByteCase> cases = ByteCases(GetParam());
+  EXPECT_GT(cases.size(), 10u);
+  for (const ByteCase& c : cases) EXPECT_EQ(Check(c), "") << c.op.ToString() << ", zero " << c.zero;
 }
+INSTANTIATE_TEST_SUITE_P(All, ByteDecodeTest, testing::Values("int8", "fp8_e4m3", "fp8_e5m2"),
+                         [](const testing::TestParamInfo<std::string>& info) { return info.param; });
 INSTANTIATE_TEST_SUITE_P(All, DecodeTest,
                          testing::Combine(testing::Values(DataType::kF16, DataType::kBF16), testing::Range(1, 9)),
                          [](const testing::TestParamInfo<std::tuple<DataType, int>>& info) {

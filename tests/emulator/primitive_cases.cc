@@ -242,8 +242,8 @@ CompileRequest PrimitiveRequest(const PrimitiveCase& primitive, const std::strin
   CompileRequest request;
   request.arch = arch;
   request.source.text = absl::StrCat(
-      "#include \"tests/emulator/", primitive.wgmma ? "wgmma" : "primitive", "_kernels.cuh\"\n", "namespace ladder {\n",
-      primitive.declarations, "LADDER_KERNEL void LADDER_LAUNCH_BOUNDS(128, 1) ladder_kernel(",
+      "#include \"tests/emulator/", primitive.wgmma ? "wgmma" : "primitive", "_kernels.cuh\"\n", primitive.declarations,
+      "namespace ladder {\nLADDER_KERNEL void LADDER_LAUNCH_BOUNDS(128, 1) ladder_kernel(",
       primitive.tensor_map ? "LADDER_GRID_CONSTANT const MatmulTmaArguments p" : "const MatmulArguments p", ") { ",
       primitive.call, "; }\n}\n");
   for (const char* path : {"tests/emulator/primitive_kernels.cuh", "tests/emulator/wgmma_kernels.cuh"}) {

@@ -17,7 +17,7 @@ namespace ladder::emulator {
 struct PrimitiveCase {
   std::string name;
   std::string call;          // "arithmetic_kernel<F16>(p)"
-  std::string declarations;  // before the kernel
+  std::string declarations;  // before the kernel, outside any namespace
   int capability = 80;       // the least that has it; 90 for wgmma means sm_90a
   bool wgmma = false;
   int n = 0;  // wgmma's N, and whether A comes from registers, and its type

@@ -71,12 +71,12 @@ LADDER_DEVICE void decode_table_kernel(const MatmulArguments& p) {
 // For each block of the grid a packed block of 64 x 64 in, the four A fragments of each lane out: 16 words a thread, a
 // warp for each row tile. The block's zero points are its word of w, as quantized ones come, unless kConstant. From
 // global memory, or, as kernels with a ring have it, from shared memory.
-template <class T, class Weight, bool kConstant>
+template <class T, class Weight, bool kConstant, bool kSharedTable>
 LADDER_DEVICE void decode_block_kernel(const MatmulArguments& p) {
   constexpr u32 kBytes = 512 * Weight::kBits;
   const u32 shared = (dynamic_shared() + 127) & ~127u;
   const u32 table = shared + kBytes, lane_table = table + 4 * lane_id();
-  if constexpr (Weight::kLookup) build_shared_table<Weight>(table, thread_id(), 128);
+  if constexpr (kSharedTable) build_shared_table<Weight>(table, thread_id(), 128);
   for (u32 i = thread_id(); i < kBytes / 4; i += 128) {
     store_shared_u32(shared + 4 * i, load_global_u32(words(p.x) + block_id() * (kBytes / 4) + i));
   }
@@ -95,7 +95,7 @@ LADDER_DEVICE void decode_block_kernel(const MatmulArguments& p) {
 #pragma unroll
   for (int step = 0; step < 4; step++) {
     u32 a[4];
-    if constexpr (Weight::kLookup) {
+    if constexpr (kSharedTable) {
       decode_shared_table<Weight>(block, step, lane_table, a);
     } else {
       decode_step<T, Weight, kConstant>(block, step, offset, a);
@@ -112,9 +112,12 @@ struct ByteConfig {
   static constexpr Zeros kZeros = kZeroCodes ? Zeros::kQuantized : Zeros::kNone;
 };
 
-// The same of a block of 64 x 128 for activations of 8 bits.
+// The same of a block of 64 x 128 for activations of 8 bits; the exponent of the bytes' unit goes behind all of y.
 template <class WeightType, bool kZeroCodes>
 LADDER_DEVICE void decode_bytes_kernel(const MatmulArguments& p, u32 z) {
+  if (block_id() == 0 && thread_id() == 0) {
+    put(p, 2048 * static_cast<u32>(p.m), static_cast<u32>(WeightType::kExponent));
+  }
   constexpr int kWords = kByteWords<WeightType>;
   u32 block[kWords];
   const LaneWords<kWords> lane_words(static_cast<const u8*>(p.x) + block_id() * 512 * kWords,

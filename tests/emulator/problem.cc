@@ -87,9 +87,14 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   }
   if (weight.has_scale) {
     problem.scales.resize(NaturalScaleBytes(layout));
+    const bool power = weight.scale == DataType::kE8M0;  // of either size, but of no sign
+    // e4m3 ones up to their greatest, 448, where the result has room for it.
+    const bool wide = weight.scale == DataType::kE4M3 && op.out() != DataType::kF16;
+    const double smaller = std::exp2(-ScaleShift(op, power ? 4 : 0.02));
     for (int64_t i = 0; i < static_cast<int64_t>(problem.scales.size()) / Bytes(weight.scale); ++i) {
-      const bool power = weight.scale == DataType::kE8M0;  // of either size, but of no sign
-      const double magnitude = power ? std::exp2(random.Uniform(-40, 5)) : random.Uniform(0.01, 0.03);
+      const double magnitude = smaller * (power  ? std::exp2(random.Uniform(-40, 5))
+                                          : wide ? std::min(448.0, std::exp2(random.Uniform(-6, 9)))
+                                                 : random.Uniform(0.01, 0.03));
       StoreElement(weight.scale, problem.scales.data(), i,
                    static_cast<float>(power || random.Bits() % 4 ? magnitude : -magnitude));
     }

@@ -41,6 +41,31 @@ class BadInput(Home):
         refused('{"bits": 2, "table": [1, 2, 3]}', "table: 3 values, and 2 bits have 4 codes")
         refused('{"bits": 1, "table": [1, "x"]}', "--w", "mine.json", "table[1]")
         refused('{"float": {"exponent_bits": 9, "mantissa_bits": 1}}', "float.exponent_bits")
+        # Every field, of another kind and of no value that it can have.
+        layout = '{"float": {"exponent_bits": 3, "mantissa_bits": 2, %s}}'
+        for text, field in [('{"name": 3, "element": "int4"}', "name: must be a text"),
+                            ('{"bits": "4", "table": [1]}', "bits: must be a whole number"),
+                            ('{"bits": 9, "table": [1]}', "bits: 9"),
+                            ('{"bits": 4, "element": "int4"}', "bits: given beside element"),
+                            ('{"bits": 1, "table": [1, 1e39]}', "table[1]: 1e+39"),
+                            ('{"element": "int9"}', "int9"),
+                            ('{"element": 4}', "element: must be a text"),
+                            ('{"element": "int4", "bits": 4, "table": [1]}', "element: exactly one"),
+                            ('{"element": "int4", "scale": 3}', "scale: must be a text"),
+                            ('{"element": "int4", "scale": "fp17"}', "scale: unknown type"),
+                            ('{"element": "int4", "group": "x"}', "group: must be a whole number"),
+                            ('{"element": "int4", "group": 48}', "group: must be -1"),
+                            ('{"element": "uint4", "zeros": "bad"}', "zeros: unknown mode"),
+                            ('{"element": "uint4", "zeros": 1}', "zeros: must be a text"),
+                            ('{"element": "int4", "tensor_scale": "yes"}', "tensor_scale: must be true or false"),
+                            ('{"element": "int4", "foo": 1}', "foo: unknown key"),
+                            (layout % '"specials": "zzz"', "float.specials: unknown kind"),
+                            (layout % '"specials": 1', "float.specials: must be a text"),
+                            (layout % '"bias": "q"', "float.bias: must be a whole number"),
+                            (layout % '"unsigned": 1', "float.unsigned: must be true or false"),
+                            (layout % '"foo": 1', "float.foo: unknown key"),
+                            ("[1]", "must be an object")]:
+            refused(text, field)
         self.refused_tune(["--w", "@missing.json"], "--w", "missing.json")
 
     def test_options_that_make_no_sense(self):

@@ -1,8 +1,10 @@
 """The main job on a machine without a GPU: compile, rank, store, find again, look into, move."""
 
 import glob
+import json
 import os
 import shutil
+import struct
 import unittest
 
 from programs import FEW, SMALL, TARGET, Home, has_gpu
@@ -73,9 +75,25 @@ class TuneAndCache(Home):
             text = file.read()
         # The README shows the file as it is.
         with open(os.path.join(os.path.dirname(__file__), "../../README.md"), encoding="utf-8") as file:
-            self.assertIn(f"```json\n{text}```", file.read())
-        small = ["--n", "128", "--k", "256", "--m", "1", *FEW, *TARGET]
-        row = self.tune_json("--w", f"@{example}", *small)[0]["operators"][0]["rows"][0]
+            section = file.read().split("\n## A number format of your own\n")[1].split("\n## ")[0]
+        self.assertIn(f"```json\n{text}```", section)
+        # Its commands, on a small shape.
+        commands = [line.split()[1:] for line in section.splitlines() if line.startswith("./ladder-tune ")]
+        self.assertEqual([words[0] for words in commands], ["--w", "--quantize"])
+        own = {"@../../../client/example/log4.json": f"@{example}", "8192": "128", "1..64": "1"}
+        tune, quantize = [[own.get(word, word) for word in words] for words in commands]
+        small = ["--n", "128", "--k", "128", "--m", "1", *FEW, *TARGET]
+        self.assertEqual(tune, ["--w", f"@{example}", *small[:6]])
+        row = self.tune_json(*tune, *FEW, *TARGET)[0]["operators"][0]["rows"][0]
+        with open(f"{self.home}/weight.npy", "wb") as file:
+            header = "{'descr': '<f4', 'fortran_order': False, 'shape': (128, 128), }".ljust(117) + "\n"
+            file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+            # Each row's values are its own scale's multiples of the table: they come back exactly.
+            values = json.loads(text)["table"]
+            rows = [[values[(row + k) % 16] * 2.0**(row % 5) for k in range(128)] for row in range(128)]
+            file.write(b"".join(struct.pack("<f", value) for line in rows for value in line))
+        self.assertIn("relative RMS 0, maximum 0", self.succeed(self.tune(*quantize)).out)
+        self.assertEqual(sorted(os.listdir(f"{self.home}/weight")), ["codes.npy", "scales.npy"])
         self.assertFalse(row["cache_hit"])
         compiled = [c for c in row["trace"]["candidates"] if c["compile_ms"] > 0]
         self.assertGreater(len(compiled), 0)
@@ -87,7 +105,7 @@ class TuneAndCache(Home):
         self.assertEqual(again["key"], row["key"])
         with open(f"{self.home}/other.json", "w", encoding="utf-8") as file:
             file.write(text.replace("0.25,", "0.3,"))
-        other = self.manage_json("explain", "--w", "@other.json", "--n", "128", "--k", "256", "--m", "1", *TARGET)["entries"]
+        other = self.manage_json("explain", "--w", "@other.json", "--n", "128", "--k", "128", "--m", "1", *TARGET)["entries"]
         self.assertNotEqual(other[0]["key"], row["key"])
 
     def test_several_operators_from_a_file(self):

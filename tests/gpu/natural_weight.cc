@@ -110,6 +110,18 @@ std::vector<OperatorDescriptor> PackingCases() {
        .n = 144,
        .k = 112},
       {.a = "bf16", .w = "nf4", .group = 64, .act = "swiglu", .n = 80, .k = 128},
+      // Factors of the activations, of both sums.
+      {.a = "int8", .w = "int4", .a_scale = "row", .group = 64, .bias = true, .act = "swiglu", .n = 144, .k = 128},
+      {.a = "fp8_e4m3", .w = "fp4_e2m1", .a_scale = "tensor", .group = 32, .act = "swiglu", .n = 80, .k = 96},
+      {.a = "int8",
+       .w = "int7",
+       .a_scale = "row",
+       .group = -1,
+       .tensor_scale = true,
+       .act = "swiglu",
+       .n = 80,
+       .k = 104},
+      {.a = "int8", .w = "int2", .a_scale = "row", .group = -1, .act = "silu", .n = 70, .k = 104},
       {.w = "fp16", .act = "gelu_tanh", .output_scale = true, .n = 65, .k = 64}};
 }
 

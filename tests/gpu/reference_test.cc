@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "core/reference/matmul_reference.h"
 #include "core/tuning/error_bound.h"
@@ -34,11 +35,14 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
   constexpr int64_t kM = 67;  // a tile and a bit
   const NaturalWeight weight = RandomWeight(op, 3);
   const std::vector<uint8_t> x = RandomValues(op.activation(), kM * op.k(), -1, 1, 4);
-  const std::vector<uint8_t> bias =
-      op.bias() ? RandomValues(op.activation(), op.n(), -1, 1, 5) : std::vector<uint8_t>();
+  const std::vector<uint8_t> bias = op.bias() ? RandomValues(op.bias_type(), op.n(), -1, 1, 5) : std::vector<uint8_t>();
   std::vector<double> exact(kM * op.n()), abs_sums(kM * op.n()), expected(kM * op.columns()),
       magnitude(kM * op.columns());
-  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, {}, exact, abs_sums);
+  // Activations of 8 bits may have factors, of which sum_scale goes for all and row_scales for each row.
+  const float sum_scale = op.scales_sums() ? -0.013f : 1.0f;
+  std::vector<float> row_scales(op.activation_scale() == ActivationScale::kRow ? kM : 0);
+  for (size_t row = 0; row < row_scales.size(); row++) row_scales[row] = 0.004f + 0.001f * static_cast<float>(row);
+  ReferenceMatmul(op, kM, x, weight.codes, weight.scales, weight.zeros, bias, {sum_scale, row_scales}, exact, abs_sums);
   const std::vector<uint8_t> residual =
       op.residual() ? RandomValues(op.out(), kM * op.columns(), -1, 1, 6) : std::vector<uint8_t>();
   const float output_scale = op.output_scale() ? -0.7f : 1.0f;
@@ -46,21 +50,26 @@ TEST_P(GpuReference, AgreesWithTheCpuReference) {
 
   const Memory device_x = Upload(x), codes = Upload(weight.codes), scales = Upload(weight.scales),
                zeros = Upload(weight.zeros), device_bias = Upload(bias), device_residual = Upload(residual);
+  std::vector<uint8_t> row_bytes(row_scales.size() * 4);
+  std::memcpy(row_bytes.data(), row_scales.data(), row_bytes.size());
+  const Memory device_rows = Upload(row_bytes);
   const absl::StatusOr<Memory> reference = Memory::Allocate(kM * op.columns() * 4),
                                sums = Memory::Allocate(kM * op.columns() * 4);
   ASSERT_TRUE(reference.ok() && sums.ok());
   // In two slices of rows, as a workload beyond its memory budget is.
   for (const auto& [first, rows] : {std::pair<int64_t, int64_t>{0, 65}, {65, 2}}) {
     const auto offset = static_cast<cuda::DevicePointer>(first * op.columns() * 4);
-    const absl::Status status = gpu().support->Reference(
-        op, first, rows, device_x.pointer(), {codes.pointer(), scales.pointer(), zeros.pointer()},
-        device_bias.pointer(), {op.residual() ? device_residual.pointer() : 0, output_scale},
-        reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
+    const absl::Status status =
+        gpu().support->Reference(op, first, rows, device_x.pointer(),
+                                 {codes.pointer(), scales.pointer(), zeros.pointer()}, device_bias.pointer(),
+                                 {op.residual() ? device_residual.pointer() : 0, output_scale,
+                                  row_bytes.empty() ? 0 : device_rows.pointer(), sum_scale},
+                                 reference->pointer() + offset, sums->pointer() + offset, *gpu().stream);
     ASSERT_TRUE(status.ok()) << status;
   }
   const std::vector<float> got = Floats(*reference), got_magnitude = Floats(*sums);
-  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), the result rounded (u); bias, sums and what
-  // follows them in fp64. No activation function has a slope above 1.13.
+  // Weights rounded once to fp32 (u), 16 products and sums in fp32 (16 u), their factor and the result rounded (u);
+  // bias, sums and what follows them in fp64. No activation function has a slope above 1.13.
   const double u = std::ldexp(1.0, -24);
   for (int64_t i = 0; i < kM * op.columns(); i++) {
     // Random codes of floats may be NaNs, which make a row NaN for both.
@@ -146,6 +155,24 @@ TEST_F(GpuCompare, RandomCodesTakeEveryValue) {
   for (const uint8_t byte : bytes) count[byte]++;
   for (int value = 0; value < 256; value++) {
     EXPECT_NEAR(count[value], 256, 6 * 16) << value;  // six standard deviations
+  }
+}
+
+// Scales of 8 bits drawn 2^3 times smaller: no exponent above 2^0 / 2^3, none that wraps.
+TEST_F(GpuCompare, SmallerScalesKeepTheirForm) {
+  constexpr int64_t kCount = 1 << 16;
+  absl::StatusOr<Memory> memory = Memory::Allocate(kCount);
+  ASSERT_TRUE(memory.ok());
+  for (const auto& [kind, type, greatest] : {std::tuple(cuda::kRandomScaleE4M3, DataType::kE4M3, 1.875f),
+                                             std::tuple(cuda::kRandomE8M0, DataType::kE8M0, 0.5f)}) {
+    for (const int shift : {0, 3}) {
+      ASSERT_TRUE(gpu().support->Random({memory->pointer(), 1, kCount, 5, 0, 0, kind, shift}, *gpu().stream).ok());
+      std::vector<uint8_t> bytes(kCount);
+      ASSERT_TRUE(gpu().stream->Download(bytes.data(), memory->pointer(), kCount).ok());
+      float most = 0;
+      for (int64_t i = 0; i < kCount; i++) most = std::max(most, std::fabs(LoadElement(type, bytes.data(), i)));
+      EXPECT_EQ(most, std::ldexp(greatest, -shift)) << Name(type);
+    }
   }
 }
 

@@ -256,5 +256,30 @@ TEST(Candidates, ScalesOfAnotherTypeStayOnTheSums) {
   }
 }
 
+// A scaled weight is rounded to the compute type only where it stays finite with every scale: 448, the greatest e4m3,
+// times 255 does not.
+TEST(ScaledWeights, StayWithinFp16) {
+  const Target h200 = *Target::FromName("h200");
+  std::vector<std::unique_ptr<const Schedule>> schedules;
+  schedules.push_back(MakePipelinedSchedule());
+  schedules.push_back(MakeWgmmaSchedule());
+  const auto in_weights = [&](const std::string& a, const std::string& w, const std::string& scale) {
+    const NormalizedOperator op = *Normalize({.a = a, .w = w, .scale = scale, .group = 64, .n = 512, .k = 1024});
+    int count = 0;
+    for (const auto& schedule : schedules) {
+      for (const Candidate& c : schedule->Enumerate(op, 256, h200)) count += static_cast<int>(c["scale_in_weights"]);
+    }
+    return count;
+  };
+  for (const char* w : {"uint8", "fp8_e4m3", "fp8_e5m2"}) {
+    EXPECT_EQ(in_weights("fp16", w, "fp8_e4m3"), 0) << w;
+    EXPECT_GT(in_weights("bf16", w, "bf16"), 0) << w;
+    EXPECT_GT(in_weights("fp16", w, "fp16"), 0) << w;
+  }
+  for (const char* w : {"int8", "nf4", "fp4_e2m1"}) EXPECT_GT(in_weights("fp16", w, "fp8_e4m3"), 0) << w;
+  EXPECT_EQ(in_weights("fp16", "int4", "bf16"), 0);
+  EXPECT_EQ(in_weights("fp16", "int4", "e8m0"), 0);
+}
+
 }  // namespace
 }  // namespace ladder

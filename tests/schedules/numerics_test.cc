@@ -2,16 +2,13 @@
 // M, N and K, and candidates in which every parameter takes every value that enumeration offers.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "schedules/catalog.h"
 #include "tests/emulator/emulator_compiler.h"
 #include "tests/emulator/emulator_device.h"
-#include "tests/emulator/problem.h"
+#include "tests/schedules/kernel_check.h"
 #include "tests/schedules/operators.h"
 
 namespace ladder {
@@ -28,14 +25,6 @@ struct Case {
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.test_name; }
 
-struct Kernel {
-  NormalizedOperator op;
-  int64_t m;
-  Candidate candidate;
-  LoweredKernel lowered;
-  std::string name() const { return absl::StrCat(candidate.ToString(), " for ", op.ToString(), " at m = ", m); }
-};
-
 class NumericsTest : public testing::TestWithParam<Case> {
  protected:
   static const ScheduleCatalog& Catalog() {
@@ -45,8 +34,8 @@ class NumericsTest : public testing::TestWithParam<Case> {
 };
 
 // The kernels of a case: for each operator the next m in turn, and some candidates.
-std::vector<Kernel> Choose(const Case& c, const Schedule& schedule, const Target& target) {
-  std::vector<Kernel> kernels;
+std::vector<EmulatedKernel> Choose(const Case& c, const Schedule& schedule, const Target& target) {
+  std::vector<EmulatedKernel> kernels;
   PairCoverage coverage;
   size_t turn = 0;
   for (const NormalizedOperator& op : ReadOperators(c.operators)) {
@@ -61,35 +50,10 @@ std::vector<Kernel> Choose(const Case& c, const Schedule& schedule, const Target
     for (const Candidate& candidate : PickCandidates(all, c.candidates, coverage)) {
       absl::StatusOr<LoweredKernel> lowered = schedule.Lower(op, candidate, target);
       EXPECT_TRUE(lowered.ok()) << candidate.ToString() << " for " << op.ToString() << ": " << lowered.status();
-      if (lowered.ok()) kernels.push_back({op, m, candidate, *std::move(lowered)});
+      if (lowered.ok()) kernels.push_back({c.arch, op, m, candidate, *std::move(lowered)});
     }
   }
   return kernels;
-}
-
-// Empty, or what is wrong.
-std::string Check(const Kernel& kernel, const std::string& binary) {
-  absl::StatusOr<std::unique_ptr<emulator::KernelImage>> image = emulator::KernelImage::Load(binary);
-  if (!image.ok()) return image.status().ToString();
-  absl::StatusOr<emulator::Problem> problem = emulator::DrawProblem(kernel.op, kernel.m, 17);
-  if (!problem.ok()) return problem.status().ToString();
-  std::vector<uint8_t> first;
-  for (uint64_t seed : {0, 3}) {
-    // The second time a residual is y itself.
-    absl::StatusOr<emulator::DeviceBuffer> y =
-        emulator::RunProblem(*problem, kernel.lowered.launch, **image, seed, /*in_place=*/seed != 0);
-    if (!y.ok()) return absl::StrCat("seed ", seed, ": ", y.status().message());
-    const Verification verification = emulator::Compare(*problem, kernel.lowered.numerics, y->span());
-    if (!verification.passed) {
-      return absl::StrCat("seed ", seed, ": ", verification.wrong_elements, " elements wrong, ", verification.detail);
-    }
-    if (seed == 0) {
-      first.assign(y->data(), y->data() + y->size());
-    } else if (!std::equal(first.begin(), first.end(), y->data())) {
-      return "another order of threads gives other bits";
-    }
-  }
-  return "";
 }
 
 NormalizedOperator Deepened(const NormalizedOperator& op, int64_t times) {
@@ -100,8 +64,8 @@ NormalizedOperator Deepened(const NormalizedOperator& op, int64_t times) {
 }
 
 // For each operator of the epilogues a candidate without splits and, eight times as deep, one with them.
-std::vector<Kernel> ChooseBySplits(const Case& c, const Schedule& schedule, const Target& target) {
-  std::vector<Kernel> kernels;
+std::vector<EmulatedKernel> ChooseBySplits(const Case& c, const Schedule& schedule, const Target& target) {
+  std::vector<EmulatedKernel> kernels;
   PairCoverage coverage;
   size_t turn = 0;
   for (const NormalizedOperator& shallow : ReadOperators("epilogue_operators.txt")) {
@@ -115,35 +79,15 @@ std::vector<Kernel> ChooseBySplits(const Case& c, const Schedule& schedule, cons
       for (const Candidate& candidate : PickCandidates(all, 1, coverage)) {
         absl::StatusOr<LoweredKernel> lowered = schedule.Lower(op, candidate, target);
         EXPECT_TRUE(lowered.ok()) << candidate.ToString() << " for " << op.ToString() << ": " << lowered.status();
-        if (lowered.ok()) kernels.push_back({op, m, candidate, *std::move(lowered)});
+        if (lowered.ok()) kernels.push_back({c.arch, op, m, candidate, *std::move(lowered)});
       }
     }
   }
   return kernels;
 }
 
-void ExpectWithinBound(const Case& c, const std::vector<Kernel>& kernels) {
-  // Compiling and running alternate on each of two threads: neither waits for the other's phase.
-  EmulatorCompilerOptions options;
-  options.parallel = 1;
-  EmulatorCompiler compiler(options);
-  std::vector<std::string> faults(kernels.size());
-  std::atomic<size_t> next{0};
-  auto work = [&] {
-    for (size_t i; (i = next++) < kernels.size();) {
-      const CompileRequest request{.arch = c.arch, .source = kernels[i].lowered.source};
-      absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
-      faults[i] = compiled.ok() ? Check(kernels[i], compiled->binary) : compiled.status().ToString();
-    }
-  };
-  std::thread other(work);
-  work();
-  other.join();
-  size_t wrong = 0;
-  for (size_t i = 0; i < kernels.size(); ++i) {
-    if (!faults[i].empty()) ADD_FAILURE() << kernels[i].name() << ": " << faults[i];
-    wrong += !faults[i].empty();
-  }
+void ExpectWithinBound(const Case& c, const std::vector<EmulatedKernel>& kernels) {
+  const size_t wrong = ExpectWithinBound(kernels, 2);
   std::printf("%s on %s: %zu kernels, %zu wrong\n", c.schedule.c_str(), c.arch.c_str(), kernels.size(), wrong);
 }
 
@@ -151,7 +95,7 @@ void ExpectWithinBound(const Case& c, const Schedule* schedule) {
   ASSERT_NE(schedule, nullptr);
   absl::StatusOr<Target> target = EmulatedTarget({.arch = c.arch});
   ASSERT_TRUE(target.ok()) << target.status();
-  const std::vector<Kernel> kernels = Choose(c, *schedule, *target);
+  const std::vector<EmulatedKernel> kernels = Choose(c, *schedule, *target);
   ASSERT_FALSE(kernels.empty());
   ExpectWithinBound(c, kernels);
 }
@@ -170,7 +114,7 @@ TEST_P(NumericsTest, EveryEpilogueWithAndWithoutSplits) {
   ASSERT_NE(schedule, nullptr);
   absl::StatusOr<Target> target = EmulatedTarget({.arch = c.arch});
   ASSERT_TRUE(target.ok()) << target.status();
-  const std::vector<Kernel> kernels = ChooseBySplits(c, *schedule, *target);
+  const std::vector<EmulatedKernel> kernels = ChooseBySplits(c, *schedule, *target);
   ASSERT_FALSE(kernels.empty());
   ExpectWithinBound(c, kernels);
 }
@@ -217,11 +161,11 @@ TEST(NamedCandidatesTest, SumsThatMeetTakeSeveralItems) {
     const Candidate candidate = *Candidate::Parse(c.candidate);
     absl::StatusOr<LoweredKernel> lowered = catalog.Find(candidate.schedule)->Lower(c.op, candidate, *target);
     ASSERT_TRUE(lowered.ok()) << lowered.status();
-    const Kernel kernel = {c.op, c.m, candidate, *std::move(lowered)};
+    const EmulatedKernel kernel = {"sm_90a", c.op, c.m, candidate, *std::move(lowered)};
     const CompileRequest request{.arch = "sm_90a", .source = kernel.lowered.source};
     absl::StatusOr<CompiledKernel> compiled = compiler.Compile({&request, 1}, nullptr)[0];
     ASSERT_TRUE(compiled.ok()) << compiled.status();
-    EXPECT_EQ(Check(kernel, compiled->binary), "") << kernel.name();
+    EXPECT_EQ(CheckKernel(kernel, compiled->binary), "") << kernel.name();
   }
 }
 

@@ -49,6 +49,7 @@ enum RandomKind : int32_t {
   kRandomSmallI8 = 8,
   kRandomSmallE4M3 = 9,
   kRandomSmallE5M2 = 10,
+  kRandomScaleE4M3 = 11,
 };
 
 struct RandomArguments {

@@ -34,7 +34,7 @@ int32_t Uniform(DataType type) {
     case DataType::kF32:
       return kRandomF32;
     case DataType::kE4M3:
-      return kRandomE4M3;
+      return kRandomScaleE4M3;
     case DataType::kE8M0:
       return kRandomE8M0;
     case DataType::kE5M2:
@@ -44,6 +44,15 @@ int32_t Uniform(DataType type) {
       break;  // of no operand
   }
   return kRandomF32;
+}
+
+// A weight's scales.
+RandomArguments Scales(DevicePointer out, const PackedLayout& layout, const NormalizedOperator& op, uint64_t seed) {
+  // The root mean square of what the kind draws, of 2^-8 to 2^-1 and of e4m3 below 2.
+  const DataType type = op.weight().scale;
+  const int shift = ScaleShift(op, type == DataType::kE8M0 ? 0.2 : type == DataType::kE4M3 ? 0.6 : 0.02);
+  const float smaller = std::ldexp(1.0f, -shift);
+  return Matrix(out, layout.n, layout.groups, Uniform(type), seed, kScales, 0.005f * smaller, 0.03f * smaller, shift);
 }
 
 // An operand of 8-bit activations; core/reference/operand_draw.h says why small.
@@ -189,9 +198,7 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
     LADDER_RETURN_IF_ERROR(support.Random(
         Matrix(packed_.codes.pointer(), layout_.n, layout_.k, kind, seed, kCodes, -greatest, greatest), stream_));
     if (layout_.groups == 0) return absl::OkStatus();
-    return support.Random(Matrix(packed_.scales.pointer(), layout_.n, layout_.groups, Uniform(layout_.scale), seed,
-                                 kScales, 0.005f, 0.03f),
-                          stream_);
+    return support.Random(Scales(packed_.scales.pointer(), layout_, op, seed), stream_);
   }
   LADDER_RETURN_IF_ERROR(AllocatePlanes(NaturalWeightBytes(layout_), NaturalScaleBytes(layout_),
                                         NaturalZeroBytes(layout_), natural_.codes, natural_.scales, natural_.zeros));
@@ -203,9 +210,7 @@ absl::Status WorkloadData::MakeWeight(const SupportKernels& support, bool natura
                                                -kSmallOperand, kSmallOperand, layout_.bits),
                                         stream_));
   if (layout_.groups > 0) {
-    LADDER_RETURN_IF_ERROR(support.Random(Matrix(natural_.scales.pointer(), layout_.n, layout_.groups,
-                                                 Uniform(layout_.scale), seed, kScales, 0.005f, 0.03f),
-                                          stream_));
+    LADDER_RETURN_IF_ERROR(support.Random(Scales(natural_.scales.pointer(), layout_, op, seed), stream_));
   }
   if (layout_.zeros == ZeroMode::kQuantized) {
     LADDER_RETURN_IF_ERROR(support.Random(
