@@ -164,7 +164,7 @@ TEST(QuantizeReference, EveryTypeComesBackWithinHalfAStep) {
 
 WeightType Type(const std::string& w, const std::string& scale, int64_t k, const std::string& zeros = "none") {
   OperatorDescriptor d = {.w = w, .scale = scale, .zeros = zeros, .n = 1, .k = k};
-  if (scale != "" && scale != "none") d.group = k;
+  if (!scale.empty() && scale != "none") d.group = k;
   return Normalize(d)->weight();
 }
 

@@ -36,5 +36,18 @@ TEST(Records, AreOfTheseSources) {
   EXPECT_GT(records, 0) << "no record in " << LADDER_RESULTS;
 }
 
+// What ladder_gpu_cells_test kept: every element of 60 cells within the bound.
+TEST(Records, CellsAreWithinTheirBound) {
+  for (const auto& entry : std::filesystem::directory_iterator(LADDER_RESULTS "/cells")) {
+    const nlohmann::json record = nlohmann::json::parse(std::ifstream(entry.path()), nullptr, false);
+    ASSERT_TRUE(record.is_object() && record.contains("cells")) << entry.path() << " is no record of cells";
+    EXPECT_EQ(record["cells"].size(), 60u) << entry.path();
+    for (const nlohmann::json& cell : record["cells"]) {
+      EXPECT_EQ(cell["wrong_elements"], 0) << cell.dump();
+      EXPECT_LE(cell["error_over_bound"], 1) << cell.dump();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ladder
