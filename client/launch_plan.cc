@@ -4,7 +4,9 @@
 #include <iterator>
 #include <limits>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "ladder/tune/v1/kernel.pb.h"
 
 namespace ladder::client {
@@ -61,13 +63,22 @@ absl::StatusOr<MatmulShape> ShapeOf(const tune::v1::OperatorDescriptor& op) {
     shape.tensor_type = kTensorBFloat16;
   } else if (op.a() == "int8" || op.a() == "fp8_e4m3" || op.a() == "fp8_e5m2") {
     shape.scales_sums = true;
+  } else if (op.a() == "mxfp8_e4m3" || op.a() == "mxfp8_e5m2") {
+    shape.scales_sums = shape.row_scale = true;
+    shape.row_scale_bytes = shape.k / 32;
   } else {
     return absl::InternalError(absl::StrCat("this client doesn't know the activation type \"", op.a(),
                                             "\"; use the client of the service's version"));
   }
   shape.x_row_bytes = shape.scales_sums ? shape.k : shape.k * 2;
+  int64_t group = 0;
   if (op.a_scale() == "row") {
     shape.row_scale = true;
+    shape.row_scale_bytes = 4;
+  } else if (absl::string_view name = op.a_scale();
+             absl::ConsumePrefix(&name, "group") && absl::SimpleAtoi(name, &group) && group > 0) {
+    shape.row_scale = true;
+    shape.row_scale_bytes = shape.k / group * 4;
   } else if (op.a_scale() == "tensor") {
     shape.a_scale = true;
   } else if (!op.a_scale().empty() && op.a_scale() != "none") {

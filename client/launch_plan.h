@@ -33,6 +33,7 @@ struct MatmulShape {
   bool output_scale = false;
   bool tensor_scale = false;
   bool a_scale = false, row_scale = false;  // of activations of 8 bits
+  int64_t row_scale_bytes = 0;              // of a row of X: one fp32, or those of its groups
   bool scales_sums = false;                 // factors of X and W multiply the sums, before the bias
   bool residual = false;
 };

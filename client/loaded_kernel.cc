@@ -105,7 +105,9 @@ absl::Status LoadedKernel::LaunchSlice(const LaunchArguments& arguments, int64_t
   } else {
     base.output_scale = arguments.output_scale * arguments.tensor_scale;  // nothing comes between the two
   }
-  if (arguments.row_scale != nullptr) base.row_scale = static_cast<const float*>(arguments.row_scale) + first_row;
+  if (arguments.row_scale != nullptr) {
+    base.row_scale = static_cast<const char*>(arguments.row_scale) + first_row * shape_.row_scale_bytes;
+  }
   if (arguments.residual != nullptr) {
     base.residual = static_cast<const char*>(arguments.residual) + first_row * shape_.y_row_bytes;
   }

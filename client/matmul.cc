@@ -42,11 +42,12 @@ absl::Status CheckArguments(const MatmulShape& shape, const LaunchArguments& arg
         "a_scale: the activations have none; ask for it with MatmulDescriptor::a_scale = \"tensor\"");
   }
   if (shape.row_scale && arguments.row_scale == nullptr) {
-    return absl::InvalidArgumentError("row_scale: the activations have a scale for each row, and it is missing");
+    return absl::InvalidArgumentError(
+        "row_scale: the activations have scales, for each row or group, and they are missing");
   }
   if (!shape.row_scale && arguments.row_scale != nullptr) {
     return absl::InvalidArgumentError(
-        "row_scale: the activations have none; ask for it with MatmulDescriptor::a_scale = \"row\"");
+        "row_scale: the activations have none; ask for it with MatmulDescriptor::a_scale = \"row\" or \"group128\"");
   }
   return absl::OkStatus();
 }

@@ -39,10 +39,12 @@ struct Flags {
 
 void AddFlags(CLI::App& app, Flags& flags, CLI::Option*& group) {
   app.add_option("--op", flags.op, "The operation: matmul, Y[M,N] = X[M,K] * W[N,K]^T")->capture_default_str();
-  app.add_option("--a", flags.a, "Type of the activations X: fp16, bf16, fp8_e4m3, fp8_e5m2, int8")
+  app.add_option("--a", flags.a,
+                 "Type of the activations X: fp16, bf16, fp8_e4m3, fp8_e5m2, int8, mxfp8_e4m3, mxfp8_e5m2")
       ->capture_default_str();
-  app.add_option("--a-scale", flags.a_scale,
-                 "fp32 factors of 8-bit activations, given at launch: none, tensor, row (default: none)");
+  app.add_option(
+      "--a-scale", flags.a_scale,
+      "fp32 factors of 8-bit activations, given at launch: none, tensor, row, group128 and the like (default: none)");
   app.add_option("--w", flags.w,
                  "Type of the weights W: int4, uint4, fp4_e2m1, nf4, fp16, bf16, or @FILE with one of your own (JSON)")
       ->capture_default_str();

@@ -1,10 +1,12 @@
 #include "core/layout/packed_layout.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "core/layout/natural_code.h"
+#include "core/reference/operand_draw.h"
 
 namespace ladder {
 namespace {
@@ -120,12 +122,12 @@ absl::string_view ScaleWidening(DataType scale) {
 CodePlacement PlacementFor(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
   const ElementType& element = weight.element;
-  const bool bytes = Bytes(op.activation()) == 1, groups = weight.has_scale && weight.group != op.k();
+  const bool bytes = Bytes(op.compute()) == 1, groups = weight.has_scale && weight.group != op.k();
   // What the tensor cores take as it is needs no decode, so nothing to pack it for.
   if (!element.quantized()) return CodePlacement::kNatural;
   if (bytes && element.bits == 8 && !groups && element.kind != ElementKind::kUnsigned) return CodePlacement::kNatural;
   if (!bytes) return element.tabular() && element.bits <= 4 ? CodePlacement::kTable : CodePlacement::kInteger;
-  const bool placed = op.activation() == DataType::kI8 || element.bits > 4 || PlacedInFp8(element);
+  const bool placed = op.compute() == DataType::kI8 || element.bits > 4 || PlacedInFp8(element);
   return placed ? CodePlacement::kBytes : CodePlacement::kByteTable;
 }
 
@@ -142,6 +144,13 @@ bool PlacedInFp8(const ElementType& element) {
   return format == kE4M3 || format == kE5M2 ||
          (format.has_sign && format.specials == FloatSpecials::kNone && format.exponent_bits <= 3 &&
           format.mantissa_bits <= 3);
+}
+
+bool HeldByFp8(const ElementType& element) {
+  if (element.bits == 8 && element.kind == ElementKind::kFloat && PlacedInFp8(element)) return true;
+  if (!std::ranges::all_of(element.Values(), [](float value) { return std::isfinite(value); })) return false;
+  const bool looked_up = element.bits <= 4 && (element.ExactIn(DataType::kE4M3) || element.ExactIn(DataType::kE5M2));
+  return (PlacedInFp8(element) || looked_up) && Span(element) <= kGreatestSpan;
 }
 
 DataType CodeType(const ElementType& element) {

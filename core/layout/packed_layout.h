@@ -93,6 +93,10 @@ struct PackedLayout {
 // 2^-5 are the multiples of 2^-9. Other elements are looked up (kByteTable).
 bool PlacedInFp8(const ElementType& element);
 
+// fp8 products take the element: it is 8-bit fp8, or has finite values only that an fp8 type holds all of and that are
+// placed or, up to 4 bits, looked up. Values span no more than kGreatestSpan, as sums of them are verified exactly.
+bool HeldByFp8(const ElementType& element);
+
 // The type of a code that is multiplied as it is. REQUIRES: the element is plain, int8 or fp8.
 DataType CodeType(const ElementType& element);
 

@@ -9,11 +9,25 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/layout/packed_layout.h"
 
 namespace ladder {
 namespace {
 
 constexpr DataType kActivations[] = {DataType::kF16, DataType::kBF16, DataType::kI8, DataType::kE4M3, DataType::kE5M2};
+
+// Activations that are codes with a power of two per 32 of them along K; the first of an element is its own name.
+constexpr int64_t kMxGroup = 32;
+struct MxActivation {
+  absl::string_view name;
+  DataType element;
+};
+constexpr MxActivation kMxActivations[] = {
+    {"mxfp8_e4m3", DataType::kE4M3}, {"mxfp8_e5m2", DataType::kE5M2}, {"mxfp8", DataType::kE4M3}};
+
+bool IsMx(absl::string_view name) {
+  return std::ranges::find(kMxActivations, name, &MxActivation::name) != std::end(kMxActivations);
+}
 
 constexpr ActivationFunction kActivationFunctions[] = {ActivationFunction::kNone, ActivationFunction::kSilu,
                                                        ActivationFunction::kGelu, ActivationFunction::kGeluTanh,
@@ -48,7 +62,10 @@ int64_t DefaultGroup(const WeightType& weight, DataType activation, int64_t k) {
 }
 
 // The type of scales and results that an operator does not name.
-DataType DefaultType(DataType activation) { return Bytes(activation) == 1 ? DataType::kF16 : activation; }
+DataType DefaultType(DataType activation, bool mx) {
+  if (mx) return DataType::kBF16;
+  return Bytes(activation) == 1 ? DataType::kF16 : activation;
+}
 
 // A weight without scales per group; zeros would be in units of them.
 absl::Status NormalizeUnscaled(const OperatorDescriptor& d) {
@@ -57,11 +74,11 @@ absl::Status NormalizeUnscaled(const OperatorDescriptor& d) {
   return absl::OkStatus();
 }
 
-absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, WeightType& w) {
+absl::Status NormalizeScale(const OperatorDescriptor& d, DataType activation, DataType default_type, WeightType& w) {
   w.tensor_scale = d.tensor_scale;
   if (d.scale == "none") return NormalizeUnscaled(d);
   const absl::StatusOr<DataType> type =
-      ParseScaleType(d.scale.empty() ? Name(DefaultType(activation)) : absl::string_view(d.scale));
+      ParseScaleType(d.scale.empty() ? Name(default_type) : absl::string_view(d.scale));
   if (!type.ok()) return InField("scale", type.status());
   w.has_scale = true;
   w.scale = *type;
@@ -117,20 +134,93 @@ absl::StatusOr<ActivationFunction> ParseActivationFunction(absl::string_view nam
                           })));
 }
 
-absl::StatusOr<ActivationScale> NormalizeActivationScale(absl::string_view name, DataType activation) {
+// The kind of scale that a name means; of a group, how many k share it. "group128" of K = 128 is one for each row.
+absl::StatusOr<ActivationScale> NormalizeActivationScale(absl::string_view name, DataType activation, int64_t k,
+                                                         int64_t& group) {
   if (name.empty()) return ActivationScale::kNone;
-  for (const ActivationScale scale : kActivationScales) {
-    if (Name(scale) != name) continue;
+  const auto of_bytes = [&](ActivationScale scale) -> absl::StatusOr<ActivationScale> {
     if (scale == ActivationScale::kNone || Bytes(activation) == 1) return scale;
     return Bad("a_scale", absl::StrCat(Name(activation), " activations have no scales; those of 8 bits may"));
+  };
+  for (const ActivationScale scale : kActivationScales) {
+    if (Name(scale) == name) return of_bytes(scale);
   }
-  return Bad("a_scale", absl::StrCat("unknown kind \"", name, "\"; known: none, tensor, row"));
+  absl::string_view number = name;
+  int64_t columns = 0;
+  if (!absl::ConsumePrefix(&number, Name(ActivationScale::kGroup)) || !absl::SimpleAtoi(number, &columns)) {
+    return Bad("a_scale", absl::StrCat("unknown kind \"", name, "\"; known: none, tensor, row, group128 and the like"));
+  }
+  if (columns < 1 || columns > k || k % columns != 0) {
+    return Bad("a_scale", absl::StrCat("groups must divide K = ", k, ", and ", columns, " does not"));
+  }
+  if (columns == k) return of_bytes(ActivationScale::kRow);
+  if (columns < 32 || (columns & (columns - 1)) != 0) {
+    return absl::UnimplementedError(absl::StrCat("a_scale: groups must be powers of two from 32 on, and ", columns,
+                                                 " is none; nearest: a_scale=row"));
+  }
+  absl::StatusOr<ActivationScale> scale = of_bytes(ActivationScale::kGroup);
+  if (scale.ok()) group = columns;
+  return scale;
+}
+
+// The activation's type and scales.
+absl::Status NormalizeActivation(const OperatorDescriptor& d, DataType& type, ActivationScale& scale, int64_t& group) {
+  const auto mx = std::ranges::find(kMxActivations, d.a, &MxActivation::name);
+  if (mx != std::end(kMxActivations)) {
+    type = mx->element;
+    scale = ActivationScale::kGroup;
+    group = kMxGroup;
+    if (!d.a_scale.empty()) {
+      return Bad("a_scale", absl::StrCat(d.a, " activations have scales of their own, one per 32 along K"));
+    }
+    if (d.k % kMxGroup != 0) {
+      return absl::UnimplementedError(
+          absl::StrCat("k: ", d.a, " has a scale per 32 along K, which ", d.k,
+                       " is no multiple of; nearest: ", (d.k + kMxGroup - 1) / kMxGroup * kMxGroup));
+    }
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<DataType> activation = ParseActivationType(d.a);
+  if (!activation.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a: ", activation.status().message(), ", ",
+        absl::StrJoin(kMxActivations, ", ",
+                      [](std::string* out, const MxActivation& known) { absl::StrAppend(out, known.name); })));
+  }
+  if (std::ranges::find(kActivations, *activation) == std::end(kActivations)) {
+    return absl::UnimplementedError(absl::StrCat(
+        "a: ", Name(*activation), " activations are not served; nearest: ", absl::StrJoin(ActivationNames(), ", ")));
+  }
+  type = *activation;
+  const absl::StatusOr<ActivationScale> of_codes = NormalizeActivationScale(d.a_scale, type, d.k, group);
+  if (!of_codes.ok()) return of_codes.status();
+  scale = *of_codes;
+  return absl::OkStatus();
+}
+
+// Products of bytes: of int8 integers, whose zero points are codes too, of fp8 what it holds; sums of a group, which
+// has whole steps of 32 columns, are scaled, and with a scale per channel those of bytes as they are, by a type of 16
+// bits or more. What no kernel takes in 16 bits either (weights without scales, fp32 scales) stays with the bytes.
+bool MultipliesBytes(DataType activation, const WeightType& weight, int64_t k) {
+  if (!weight.has_scale || weight.scale == DataType::kF32) return true;
+  if (weight.group != k && weight.group % 32 != 0) return false;
+  const bool as_it_is = weight.element.bits == 8 && weight.element.kind != ElementKind::kUnsigned;
+  if (as_it_is && weight.group == k && Bytes(weight.scale) == 1) return false;
+  if (activation != DataType::kI8) return weight.zeros == ZeroMode::kNone && HeldByFp8(weight.element);
+  if (weight.element.tabular()) return false;
+  return weight.zeros == ZeroMode::kNone || (weight.zeros == ZeroMode::kQuantized && weight.element.bits < 8);
+}
+
+DataType ComputeType(DataType activation, ActivationScale scale, const WeightType& weight, int64_t k) {
+  if (scale == ActivationScale::kGroup) return DataType::kBF16;
+  if (Bytes(activation) > 1 || MultipliesBytes(activation, weight, k)) return activation;
+  return PackedScaleType(weight.scale);
 }
 
 // Integer sums: what an int32 holds, and what may be stored as one.
 absl::Status CheckSums(const NormalizedOperator& op) {
   const bool integer = op.activation() == DataType::kI8;
-  if (integer && op.k() > kMaxIntegerProducts) {
+  if (op.compute() == DataType::kI8 && op.k() > kMaxIntegerProducts) {
     return absl::UnimplementedError(absl::StrCat("k: sums of int8 products are int32, which holds ",
                                                  kMaxIntegerProducts, " of them, not ", op.k(),
                                                  "; nearest: fp8_e4m3 activations"));
@@ -207,6 +297,8 @@ absl::string_view Name(ActivationScale scale) {
       return "tensor";
     case ActivationScale::kRow:
       return "row";
+    case ActivationScale::kGroup:
+      return "group";
   }
   return "?";
 }
@@ -230,6 +322,9 @@ absl::string_view Name(ActivationFunction act) {
 std::vector<std::string> ActivationNames() {
   std::vector<std::string> names;
   for (const DataType type : kActivations) names.emplace_back(Name(type));
+  for (const MxActivation& mx : kMxActivations) {
+    if (mx.name != "mxfp8") names.emplace_back(mx.name);
+  }
   return names;
 }
 
@@ -249,16 +344,11 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
   OperatorDescriptor d = descriptor;
   if (d.op != "matmul") return absl::NotFoundError(absl::StrCat("op: unknown operation \"", d.op, "\"; known: matmul"));
   NormalizedOperator op;
-  const absl::StatusOr<DataType> activation = ParseActivationType(d.a);
-  if (!activation.ok()) return InField("a", activation.status());
-  if (std::ranges::find(kActivations, *activation) == std::end(kActivations)) {
-    return absl::UnimplementedError(absl::StrCat(
-        "a: ", Name(*activation), " activations are not served; nearest: ", absl::StrJoin(ActivationNames(), ", ")));
+  op.mx_ = IsMx(d.a);
+  if (absl::Status s = NormalizeActivation(d, op.activation_, op.activation_scale_, op.activation_group_); !s.ok()) {
+    return s;
   }
-  op.activation_ = *activation;
-  const absl::StatusOr<ActivationScale> activation_scale = NormalizeActivationScale(d.a_scale, *activation);
-  if (!activation_scale.ok()) return activation_scale.status();
-  op.activation_scale_ = *activation_scale;
+  const DataType default_type = DefaultType(op.activation_, op.mx_);
   absl::StatusOr<ElementType> element = NormalizeElement(d);
   if (!element.ok()) return element.status();
   op.weight_.element = *std::move(element);
@@ -266,10 +356,12 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
   if (absl::Status s = CheckDimension("k", d.k); !s.ok()) return s;
   op.n_ = d.n;
   op.k_ = d.k;
-  const absl::Status weight = op.weight_.element.quantized() ? NormalizeScale(d, op.activation_, op.weight_)
-                                                             : CheckPlain(d, op.activation_, op.weight_);
+  const absl::Status weight = op.weight_.element.quantized()
+                                  ? NormalizeScale(d, op.activation_, default_type, op.weight_)
+                                  : CheckPlain(d, op.activation_, op.weight_);
   if (!weight.ok()) return weight;
-  const absl::StatusOr<DataType> out = ParseOutputType(d.out.empty() ? Name(DefaultType(op.activation_)) : d.out);
+  op.compute_ = ComputeType(op.activation_, op.activation_scale_, op.weight_, op.k_);
+  const absl::StatusOr<DataType> out = ParseOutputType(d.out.empty() ? Name(default_type) : d.out);
   if (!out.ok()) return InField("out", out.status());
   op.out_ = *out;
   op.bias_ = d.bias;
@@ -285,9 +377,20 @@ absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor& descripto
   return op;
 }
 
+std::string NormalizedOperator::activation_name() const {
+  if (!mx_) return std::string(Name(activation_));
+  return std::string(std::ranges::find(kMxActivations, activation_, &MxActivation::element)->name);
+}
+
+std::string NormalizedOperator::activation_scale_name() const {
+  if (mx_ || activation_scale_ == ActivationScale::kNone) return "";
+  const std::string kind(Name(activation_scale_));
+  return activation_group_ == 0 ? kind : absl::StrCat(kind, activation_group_);
+}
+
 std::string NormalizedOperator::ToString() const {
-  std::string text = absl::StrCat("matmul a=", Name(activation_));
-  if (activation_scale_ != ActivationScale::kNone) absl::StrAppend(&text, " a_scale=", Name(activation_scale_));
+  std::string text = absl::StrCat("matmul a=", activation_name());
+  if (const std::string scale = activation_scale_name(); !scale.empty()) absl::StrAppend(&text, " a_scale=", scale);
   absl::StrAppend(&text, " w=", weight_.element.CanonicalName());
   if (weight_.has_scale) {
     absl::StrAppend(&text, " scale=", Name(weight_.scale), " group=", weight_.group, " zeros=", Name(weight_.zeros));
@@ -304,8 +407,8 @@ std::string NormalizedOperator::ToString() const {
 
 OperatorDescriptor NormalizedOperator::ToDescriptor() const {
   OperatorDescriptor d;
-  d.a = std::string(Name(activation_));
-  if (activation_scale_ != ActivationScale::kNone) d.a_scale = std::string(Name(activation_scale_));
+  d.a = activation_name();
+  d.a_scale = activation_scale_name();
   d.w = weight_.element.name;
   if (!ParseElementType(d.w).ok()) {
     d.element = ElementDefinition{.bits = weight_.element.bits, .table = weight_.element.table};

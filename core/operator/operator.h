@@ -34,23 +34,28 @@ enum class ActivationFunction : uint8_t {
 // "none", "silu", "gelu", "gelu_tanh", "swiglu".
 absl::string_view Name(ActivationFunction act);
 
-// Factors of the activations that are no part of their codes, fp32 and given at launch; they multiply the sums before
-// the bias.
-enum class ActivationScale : uint8_t { kNone = 0, kTensor = 1, kRow = 2 };
-// "none", "tensor", "row".
+// Factors of the activations that are no part of their codes, given at launch. Those of all and of a row are fp32 and
+// multiply the sums before the bias; those of a group, one for each row and so many consecutive k, multiply the codes:
+// fp32 too, or e8m0, a power of two, where they are part of the type (mxfp8, per 32).
+enum class ActivationScale : uint8_t { kNone = 0, kTensor = 1, kRow = 2, kGroup = 3 };
+// "none", "tensor", "row", "group" (in operators with the number of k: "group128").
 absl::string_view Name(ActivationScale scale);
 
 // What the caller said, unchecked. Empty strings mean the default.
 struct OperatorDescriptor {
   std::string op = "matmul";
-  std::string a = "fp16";  // activation: fp16, bf16, fp8_e4m3, fp8_e5m2, int8
+  // Activation: fp16, bf16, fp8_e4m3, fp8_e5m2, int8, mxfp8_e4m3, mxfp8_e5m2 (mxfp8: the former).
+  std::string a = "fp16";
   std::string w = "int4";  // weight element, or a named type: an element with its scales (mxfp4, nvfp4)
   // An element of the user's own: decides instead of w, which is then a name for people only.
   std::optional<ElementDefinition> element;
-  std::string scale;    // default: the activation's type, or fp16 where that has 8 bits; "none": no scales
-  std::string zeros;    // default: none
-  std::string a_scale;  // default: none; of activations of 8 bits, a factor for all ("tensor") or for each row ("row")
-  std::string out;      // default: as scale's; int32 too where activations are int8 and nothing scales the sums
+  // Default: the activation's type, or bf16 for mxfp8 and fp16 for others of 8 bits; "none": no scales.
+  std::string scale;
+  std::string zeros;  // default: none
+  // Default: none; of activations of 8 bits a factor for all ("tensor"), for each row ("row"), or for each row and so
+  // many consecutive k, a power of two from 32 on that divides K ("group128").
+  std::string a_scale;
+  std::string out;  // default: as scale's; int32 too where activations are int8 and nothing scales the sums
   // Default: 32 for e8m0 scales, 16 for e4m3, otherwise 64 for tables and 128 for the rest (K if K is smaller or does
   // not divide, and where weights and activations both have 8 bits); -1: per channel.
   std::optional<int64_t> group;
@@ -71,6 +76,18 @@ class NormalizedOperator {
   NormalizedOperator() = default;  // empty (n == 0), for containers; no key is made of it
   DataType activation() const { return activation_; }
   ActivationScale activation_scale() const { return activation_scale_; }
+  // Consecutive k that share a scale of the activations; 0 unless that is kGroup.
+  int64_t activation_group() const { return activation_group_; }
+  // Of those scales: e8m0 or fp32.
+  DataType activation_scale_type() const { return mx_ ? DataType::kE8M0 : DataType::kF32; }
+  // Bytes of the scales that a row of X has: [K / group] of a group's, 4 of one of its own, 0 for none.
+  int64_t activation_scale_row_bytes() const {
+    if (activation_group_ != 0) return k_ / activation_group_ * Bytes(activation_scale_type());
+    return activation_scale_ == ActivationScale::kRow ? 4 : 0;
+  }
+  // "fp16", "fp8_e4m3", "mxfp8_e4m3"; and what a descriptor says of its scales: "row", "group128", "" for none.
+  std::string activation_name() const;
+  std::string activation_scale_name() const;
   const WeightType& weight() const { return weight_; }
   DataType out() const { return out_; }
   bool bias() const { return bias_; }
@@ -91,8 +108,12 @@ class NormalizedOperator {
   int64_t k() const { return k_; }
   // Of Y: N, or N / 2 where a gate and an up row make one.
   int64_t columns() const { return act_ == ActivationFunction::kSwiglu ? n_ / 2 : n_; }
-  // The type the products are computed in: the activation's.
-  DataType compute() const { return activation_; }
+  // The type the products are computed in: the activation's, or of 8-bit ones a wider one that holds them exactly where
+  // products of 8 bits can't be had: with scales per group (bf16, as a power of two is no fp16; the product with an
+  // fp32 scale is rounded once), and with weights whose values, zero points or groups no product of bytes takes (the
+  // scales' type).
+  DataType compute() const { return compute_; }
+  bool widens() const { return Bytes(compute_) > Bytes(activation_); }
 
   // Canonical one-line text: "matmul a=fp16 w=nf4 scale=fp16 group=64 zeros=none out=fp16 bias=0 n=8192 k=28672". What
   // follows the bias (act=silu output_scale=1 residual=1) is there only where it is asked for, so that keys made before
@@ -109,7 +130,10 @@ class NormalizedOperator {
  private:
   friend absl::StatusOr<NormalizedOperator> Normalize(const OperatorDescriptor&);
   DataType activation_ = DataType::kF16;
+  DataType compute_ = DataType::kF16;
   ActivationScale activation_scale_ = ActivationScale::kNone;
+  int64_t activation_group_ = 0;
+  bool mx_ = false;  // scales of the activations are part of their type
   WeightType weight_;
   DataType out_ = DataType::kF16;
   bool bias_ = false;

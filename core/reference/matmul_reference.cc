@@ -34,6 +34,11 @@ void ReferenceMatmul(const NormalizedOperator& op, int64_t m, std::span<const ui
                      std::span<double> abs_sum) {
   std::vector<double> activations(m * op.k());
   for (int64_t i = 0; i < m * op.k(); i++) activations[i] = LoadElement(op.activation(), x.data(), i);
+  if (const int64_t group = op.activation_group(); group != 0) {
+    for (int64_t i = 0; i < m * op.k(); i++) {
+      activations[i] *= LoadExact(op.activation_scale_type(), scales_of_sums.groups.data(), i / group);
+    }
+  }
   std::vector<double> weights(op.k());
   for (int64_t n = 0; n < op.n(); n++) {
     ReferenceWeightRow(op, n, codes, scales, zeros, weights);

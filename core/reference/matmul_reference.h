@@ -9,10 +9,12 @@
 
 namespace ladder {
 
-// Factors of sums of 8-bit activations: one of all, and one of each row of X or none.
+// Factors of 8-bit activations: one of all sums, one of those of each row of X or none; and of operators that have
+// them, those of groups of codes, [m][K / group] of activation_scale_type.
 struct SumScales {
   double all = 1;
   std::span<const float> rows;
+  std::span<const uint8_t> groups;
 };
 
 // y[m, n] = s[m] * sum_k x[m, k] * w[n, k] + bias[n] and abs_sum[m, n] = |s[m]| * sum_k |x[m, k] * w[n, k]| +

@@ -48,6 +48,10 @@ inline OperandDraw DrawFor(const NormalizedOperator& op) {
   const bool fp8 = op.activation() != DataType::kI8;
   const bool narrow = op.out() == DataType::kF16;
   const bool x_scaled = op.activation_scale() != ActivationScale::kNone;
+  if (op.widens()) {  // products of 16 bits keep what any operands have, and sums what fp32 holds
+    draw.small_x = !fp8 && narrow && !x_scaled ? kSmallOperand : 0;
+    return draw;
+  }
   const bool w_scaled = op.weight().has_scale || op.weight().tensor_scale;
   const bool own_type = element.bits == 8 && element.kind != ElementKind::kUnsigned;  // drawn as small integers
   draw.small_w = own_type && (fp8 || (narrow && !w_scaled));
@@ -75,7 +79,9 @@ inline int ScaleShift(const NormalizedOperator& op, double scales) {
   const auto whole = [](int magnitude) { return magnitude * (magnitude + 1) / 3.0; };  // mean square of such integers
   double squares = 1.0 / 3;                                                            // of x, uniform in [-1, 1)
   if (op.activation() == DataType::kI8 || draw.small_x != 0) squares = whole(draw.small_x != 0 ? draw.small_x : 127);
-  if (op.activation_scale() != ActivationScale::kNone || op.scales_sums()) {
+  const bool powers = op.activation_group() != 0 && op.activation_scale_type() == DataType::kE8M0;
+  if (powers) squares *= 2;  // the mean square of those up to 2^3
+  if ((op.activation_scale() != ActivationScale::kNone && !powers) || op.scales_sums()) {
     squares *= draw.greatest_scale * draw.greatest_scale;
   }
   double values = 0, count = 0;

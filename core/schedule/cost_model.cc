@@ -41,7 +41,7 @@ int64_t WeightBytes(const NormalizedOperator& op) {
 
 int64_t ActivationBytes(const NormalizedOperator& op, int64_t m) {
   const int64_t y = m * op.columns() * Bytes(op.out());
-  return m * op.k() * Bytes(op.activation()) + (op.residual() ? 2 * y : y);
+  return m * (op.k() * Bytes(op.activation()) + op.activation_scale_row_bytes()) + (op.residual() ? 2 * y : y);
 }
 
 double Flops(const NormalizedOperator& op, int64_t m) {
@@ -155,7 +155,7 @@ DecodeCost FragmentDecodeCost(const NormalizedOperator& op, bool pair_table, boo
   const WeightType& weight = op.weight();
   DecodeCost cost;
   if (!weight.element.quantized()) return cost;
-  if (Bytes(op.activation()) == 1) return ByteDecodeCost(op);
+  if (Bytes(op.compute()) == 1) return ByteDecodeCost(op);
   if (weight.element.tabular()) {
     if (weight.element.bits > 4) {
       cost = pair_table ? LookupDecodeCost(weight.element.bits) : FloatDecodeCost(weight.element, op.compute(), target);

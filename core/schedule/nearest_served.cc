@@ -63,7 +63,7 @@ std::vector<Change> Changes(const NormalizedOperator& op) {
     changes.push_back({kZeros, 5, absl::StrCat("zeros=", zeros), [zeros](OperatorDescriptor& d) { d.zeros = zeros; }});
   }
   for (const std::string& a : ActivationNames()) {
-    if (a == Name(op.activation())) continue;
+    if (a == op.activation_name()) continue;
     changes.push_back({kActivation, 6, absl::StrCat("a=", a), [a](OperatorDescriptor& d) { d.a = a; }});
   }
   for (const std::string& w : BuiltInElementNames()) {

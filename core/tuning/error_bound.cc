@@ -22,10 +22,10 @@ double Gamma(int64_t k) {
   return (4.5 * static_cast<double>(steps) + 64) * std::ldexp(1.0, -23);
 }
 
-// Of 8-bit activations. int8: sums of products are exact in int32 and rounded once to fp32, then again where splits are
-// added. fp8: a tensor core keeps about 14 bits of the sum of its products (13 after the leading one; Hopper and Ada),
-// so 128 columns are summed there, each of 4 steps truncating 32 products and the sum so far to a unit of 2^-13 of the
-// largest, and then added to an fp32 sum. In the worst case that is 4 * 33 * 2^-13 of sum |x w|, 1.6%; errors of
+// Of products of 8 bits. int8: sums of products are exact in int32 and rounded once to fp32, then again where splits
+// are added. fp8: a tensor core keeps about 14 bits of the sum of its products (13 after the leading one; Hopper and
+// Ada), so 128 columns are summed there, each of 4 steps truncating 32 products and the sum so far to a unit of 2^-13
+// of the largest, and then added to an fp32 sum. In the worst case that is 4 * 33 * 2^-13 of sum |x w|, 1.6%; errors of
 // unrelated truncations add up to about the root of their number, K * 1.03, times half a unit of a chunk's largest
 // partial sum. Verification does not rest on either: it draws fp8 operands that are integers of magnitude at most 8
 // (see core/reference/operand_draw.h), so that a chunk's sums are integers of at most 128 * 64 = 2^13 and no bit of
@@ -43,23 +43,31 @@ double Gamma8(const NormalizedOperator& op) {
   return static_cast<double>(additions + 64) * kFloatRoundoff;
 }
 
-// Factors of sums of 8-bit operands, each product rounded once: by channel, row, tensor.
+// Factors of sums of 8-bit operands, each product rounded once: by channel, row, tensor. Scales of activations per
+// group are powers of two and enter the compute type exactly, as do the codes.
 double SumScaling(const NormalizedOperator& op) { return Bytes(op.activation()) == 1 ? 3 * kFloatRoundoff : 0; }
 
 // A decode is exact for integers (with integer zeros) and for tables whose values the compute type holds (small
 // floats), and rounded once to the compute type for other tables and for zeros that are numbers.
 double DecodeRoundoff(const NormalizedOperator& op) {
   const WeightType& w = op.weight();
-  if (Bytes(op.activation()) == 1) return 0;  // exactly, or nothing is decoded
+  if (Bytes(op.compute()) == 1) return 0;  // exactly, or nothing is decoded
   const bool rounded = (w.element.tabular() && !w.element.ExactIn(op.compute())) || w.zeros == ZeroMode::kOriginal;
   return rounded ? UnitRoundoff(op.compute()) : 0;
+}
+
+// An activation widened to the compute type times the fp32 scale of its group is rounded once (with a power of two it
+// is exact).
+double WidenRoundoff(const NormalizedOperator& op) {
+  const bool rounds = op.widens() && op.activation_group() != 0 && op.activation_scale_type() == DataType::kF32;
+  return rounds ? UnitRoundoff(op.compute()) : 0;
 }
 
 // Scales enter fp32 partial sums exactly, or the weight in the compute type: one rounding of the product, and one of
 // the scale itself where its type is another. A rescaled zero is one fused multiply-add in the compute type.
 double ScaleRoundoff(const NormalizedOperator& op, const NumericsSpec& numerics) {
   const WeightType& w = op.weight();
-  if (!w.has_scale || !numerics.scale_in_weights || Bytes(op.activation()) == 1) return 0;
+  if (!w.has_scale || !numerics.scale_in_weights || Bytes(op.compute()) == 1) return 0;
   return UnitRoundoff(op.compute()) * (PackedScaleType(w.scale) == op.compute() ? 1 : 2);
 }
 
@@ -103,9 +111,11 @@ ErrorBound BoundFor(const NormalizedOperator& op, const NumericsSpec& numerics) 
   // the magnitude in error_bound.h. The rounding of h u is at most one of |h| S_u.
   //
   // 1.01: second-order terms, each at most 2^-8 of a first-order one.
-  const double gamma = Bytes(op.activation()) == 1 ? Gamma8(op) : Gamma(op.k());
-  bound.absolute = 1.01 * (act.slope * (DecodeRoundoff(op) + ScaleRoundoff(op, numerics) + gamma + SumScaling(op)) +
-                           act.evaluation + scaling);
+  const double gamma = Bytes(op.compute()) == 1 ? Gamma8(op) : Gamma(op.k());
+  bound.absolute =
+      1.01 *
+      (act.slope * (DecodeRoundoff(op) + WidenRoundoff(op) + ScaleRoundoff(op, numerics) + gamma + SumScaling(op)) +
+       act.evaluation + scaling);
   bound.tiny = op.out() == DataType::kF16 ? std::ldexp(1.0, -25) : std::ldexp(1.0, -134);
   return bound;
 }

@@ -26,7 +26,8 @@ struct F32 {};
 struct E4M3 {};
 struct E5M2 {};
 struct I8 {};
-struct U8 {};  // of weights only
+struct U8 {};    // of weights only
+struct E8M0 {};  // of scales only: a power of two
 
 // Bytes of an element, and what products of two elements are summed in.
 template <class Type>
@@ -41,6 +42,8 @@ template <>
 inline constexpr int kBytesOf<I8> = 1;
 template <>
 inline constexpr int kBytesOf<U8> = 1;
+template <>
+inline constexpr int kBytesOf<E8M0> = 1;
 template <class Compute>
 struct SumOf {
   using Type = float;
@@ -80,7 +83,7 @@ struct alignas(64) MatmulArguments {
   int m;                  // 1 .. LaunchSpec::max_m
   float output_scale;     // of kernels that have one
   const void* residual;   // [m, N] in the output type, or null; may be y
-  const void* row_scale;  // [m] in fp32, or null
+  const void* row_scale;  // [m] in fp32; or of x in groups [m, K / group]; or null
   float sum_scale;        // of kernels that have one
 };
 

@@ -8,7 +8,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/layout/packed_layout.h"
-#include "core/reference/operand_draw.h"
 
 namespace ladder {
 namespace {
@@ -28,8 +27,9 @@ absl::string_view TypeName(DataType type) {
     case DataType::kI8:
       return "ladder::I8";
     case DataType::kE8M0:
+      return "ladder::E8M0";
     case DataType::kI32:
-      break;  // of no kernel: packed as others (PackedScaleType), or refused
+      break;  // of no kernel
   }
   return "";
 }
@@ -202,22 +202,11 @@ absl::Status SupportsFp8(const NormalizedOperator& op, const Target& target) {
 // Every value is a finite number that the bytes of the products hold exactly.
 absl::Status CheckByteValues(const NormalizedOperator& op) {
   const ElementType& element = op.weight().element;
-  const auto refuse = [&](absl::string_view nearest) {
-    return absl::UnimplementedError(absl::StrCat("w: ", element.name, " weights with ", Name(op.activation()),
-                                                 " activations are not served; nearest: ", nearest));
-  };
-  if (op.activation() == DataType::kI8) {
-    return element.tabular() ? refuse("int1 to int8, uint1 to uint8") : absl::OkStatus();
-  }
-  if (element.bits == 8 && element.kind == ElementKind::kFloat && PlacedInFp8(element)) return absl::OkStatus();
-  for (const float value : element.Values()) {
-    if (!std::isfinite(value)) return refuse("finite values");
-  }
-  if (!PlacedInFp8(element) && (element.bits > 4 || !element.ExactIn(ByteType(op)))) {
-    return refuse("int1 to int4, fp4_e2m1, fp6_e2m3, fp6_e3m2, fp8_e4m3, fp8_e5m2");
-  }
-  if (Span(element) > kGreatestSpan) return refuse("values of at most 512 times their common step");
-  return absl::OkStatus();
+  const bool integer = op.activation() == DataType::kI8;
+  if (integer ? !element.tabular() : HeldByFp8(element)) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrCat(
+      "w: ", element.name, " weights with ", Name(op.activation()), " activations are not served; nearest: ",
+      integer ? "int1 to int8, uint1 to uint8" : "int1 to int4, fp4_e2m1, fp6_e2m3, fp6_e3m2, fp8_e4m3, fp8_e5m2"));
 }
 
 }  // namespace
@@ -247,17 +236,6 @@ absl::Status SupportsByteWeight(const NormalizedOperator& op, const Target& targ
   if (weight.scale == DataType::kF32) {
     return absl::UnimplementedError("scale: fp32 scales of packed weights are not served; nearest: fp16, bf16");
   }
-  if (weight.group != op.k() && weight.group % 32 != 0) {
-    return absl::UnimplementedError(absl::StrCat("group: with 8-bit activations groups are multiples of 32 or K, not ",
-                                                 weight.group, "; nearest: ", (weight.group + 31) / 32 * 32));
-  }
-  if (weight.zeros == ZeroMode::kNone) return absl::OkStatus();
-  if (weight.zeros != ZeroMode::kQuantized || op.activation() != DataType::kI8 || weight.element.bits == 8) {
-    return absl::UnimplementedError(absl::StrCat("zeros: ", Name(weight.zeros), " zeros of ", weight.element.name,
-                                                 " with ", Name(op.activation()),
-                                                 " activations are not served; nearest: quantized zeros of uint1 to "
-                                                 "uint7 with int8 activations, none"));
-  }
   return absl::OkStatus();
 }
 
@@ -266,7 +244,7 @@ absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& tar
   const ElementType& element = weight.element;
   if (!element.quantized()) return absl::OkStatus();
   const DataType activation = op.activation();
-  if (Bytes(activation) != 1) return absl::UnimplementedError("weights are quantised");
+  if (Bytes(op.compute()) != 1) return absl::UnimplementedError("weights are quantised");
   const bool integer = activation == DataType::kI8;
   const bool fits = integer ? element.kind == ElementKind::kSigned && element.bits == 8
                             : element.kind == ElementKind::kFloat && element.bits == 8;
@@ -300,18 +278,19 @@ absl::Status SupportsDenseWeight(const NormalizedOperator& op, const Target& tar
 std::string ConfigText(const NormalizedOperator& op, const KernelShape& shape) {
   const WeightType& weight = op.weight();
   const bool scaled = weight.has_scale;
-  const bool lookup = IsLookup(weight.element) && Bytes(op.activation()) == 2;
+  const bool lookup = IsLookup(weight.element) && Bytes(op.compute()) == 2;
   std::string text = lookup ? LookupText(weight.element, op.compute()) : "";
   text += "struct Config {\n";
   absl::StrAppendFormat(&text,
                         "  using Compute = %s;\n  using Output = %s;\n  using Weight = %s;\n  using Scale = %s;\n",
                         TypeName(op.compute()), TypeName(op.out()), WeightName(op),
                         TypeName(scaled ? PackedScaleType(weight.scale) : op.compute()));
-  absl::StrAppendFormat(&text, "  using Bias = %s;\n", TypeName(op.bias_type()));
+  absl::StrAppendFormat(&text, "  using Bias = %s;\n  using X = %s;\n  using XScale = %s;\n", TypeName(op.bias_type()),
+                        TypeName(op.activation()), TypeName(op.activation_scale_type()));
   absl::StrAppendFormat(&text, "  static constexpr ladder::Zeros kZeros = ladder::Zeros::%s;\n",
                         ZerosName(scaled ? weight.zeros : ZeroMode::kNone));
-  absl::StrAppendFormat(&text, "  static constexpr int kN = %d, kK = %d, kGroup = %d;\n", op.n(), op.k(),
-                        scaled ? weight.group : op.k());
+  absl::StrAppendFormat(&text, "  static constexpr int kN = %d, kK = %d, kGroup = %d, kXGroup = %d;\n", op.n(), op.k(),
+                        scaled ? weight.group : op.k(), op.activation_group());
   absl::StrAppendFormat(&text, "  static constexpr ladder::Act kAct = ladder::Act::%s;\n", ActName(op.act()));
   absl::StrAppendFormat(&text, "  static constexpr bool kBias = %s, kOutputScale = %s, kResidual = %s;\n",
                         BoolName(op.bias()), BoolName(op.scales_output()), BoolName(op.residual()));
@@ -343,7 +322,7 @@ std::string KernelText(const NormalizedOperator& op, const KernelShape& shape) {
 }
 
 bool CanDecode(const NormalizedOperator& op, bool shared_table) {
-  if (Bytes(op.activation()) == 1) return !shared_table;  // tables lie in registers
+  if (Bytes(op.compute()) == 1) return !shared_table;  // tables lie in registers
   const ElementType& element = op.weight().element;
   return shared_table ? element.tabular() && (element.bits == 4 || IsLookup(element)) : !IsLookup(element);
 }
@@ -370,7 +349,7 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   const WeightType& weight = op.weight();
   const ElementType& element = weight.element;
   if (!element.quantized()) return absl::UnimplementedError("weights are not quantised");
-  if (Bytes(op.activation()) == 1) {
+  if (Bytes(op.compute()) == 1) {
     // Of the schedules for 16 bits; SupportsByteWeight says what the others do.
     return absl::UnimplementedError(absl::StrCat("a: ", Name(op.activation()), " activations with ", element.name,
                                                  " weights are not served; nearest: fp16, bf16"));
@@ -381,7 +360,7 @@ absl::Status SupportsQuantizedWeight(const NormalizedOperator& op) {
   if (weight.scale == DataType::kF32) {
     return absl::UnimplementedError("scale: fp32 scales are not served; nearest: fp16, bf16");
   }
-  if (weight.tensor_scale && (op.bias() || op.act() != ActivationFunction::kNone)) {
+  if (weight.tensor_scale && Bytes(op.activation()) > 1 && (op.bias() || op.act() != ActivationFunction::kNone)) {
     return absl::UnimplementedError(
         "tensor_scale: not served with a bias or an activation function; nearest: neither of them");
   }

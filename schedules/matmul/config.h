@@ -31,6 +31,7 @@ struct KernelShape {
 
 // struct Config with
 //   Compute, Output    ladder::F16, BF16, F32
+//   X                  the activations': Compute, or E4M3, E5M2, I8 that are widened to it (widen.cuh)
 //   Weight             ladder::Integer4<8> (int4), Integer4<0> (uint4), Integer<bits, offset>, Signs (int1);
 //                      Table4<...>, Table<bits, ...> (tables and floats of up to 4 bits); Float<...>, HalfOfF16 (wider
 //                      floats); Values, a type before Config that derives from Lookup<bits> (wider tables); with 8-bit
@@ -39,6 +40,7 @@ struct KernelShape {
 //   Bias               the bias's type
 //   Scale, kZeros      the scale's type (Compute for plain weights), ladder::Zeros
 //   kN, kK, kGroup     int; kGroup == kK for one scale per channel
+//   kXGroup, XScale    int; columns of x that share a scale, 0: none do. Its type: E8M0, F32
 //   kBias              bool
 //   kChannelScale, kRowScale, kSumScale   bool: what the epilogue multiplies sums by
 //   kAct               ladder::Act
@@ -67,8 +69,7 @@ bool ScaledWeightsFit(const NormalizedOperator& op);
 // The type of the bytes that packed weights are decoded to for 8-bit activations; unsigned 8-bit codes go by int8 too.
 DataType ByteType(const NormalizedOperator& op);
 // Ok if byte_decode.cuh decodes the weight for the operator's 8-bit activations, by a device of this target's
-// architecture: integers of 1 to 8 bits with int8 (quantized zeros up to 7 bits); with fp8 floats of 4, 6 and 8 bits
-// and what has at most 4 bits and values that fp8 holds; 16-bit or 8-bit scales whose group is a multiple of 32 or K.
+// architecture: what is packed for products of bytes (NormalizedOperator::compute), with scales of 16 or 8 bits.
 // Unimplemented naming the field and the nearest that is served otherwise.
 absl::Status SupportsByteWeight(const NormalizedOperator& op, const Target& target);
 

@@ -152,7 +152,7 @@ class DecodeSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError("decode: needs an NVIDIA GPU of sm_80 or later");
     }
-    const bool bytes = op.weight().element.quantized() && Bytes(op.activation()) == 1;
+    const bool bytes = op.weight().element.quantized() && Bytes(op.compute()) == 1;
     absl::Status supported = bytes ? SupportsByteWeight(op, target) : SupportsQuantizedWeight(op);
     if (!supported.ok()) return supported;
     if (m > kMaxRows) return absl::UnimplementedError(absl::StrCat("decode: m = ", m, " is more than ", kMaxRows));

@@ -21,6 +21,7 @@
 #include "schedules/device/byte_decode.cuh"
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/scales.cuh"
+#include "schedules/device/widen.cuh"
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
 
@@ -44,7 +45,7 @@ struct DecodeKernel {
   using Scale = typename Config::Scale;
   using Weight = typename Config::Weight;
   using Plane = ScalePlane<Config>;
-  static constexpr int kXBytes = kBytesOf<Compute>;  // of an activation
+  static constexpr int kXBytes = kBytesOf<Compute>;  // of an activation as it is multiplied
   using Decoder = FragmentDecoder<Config, kXBytes>;
   using Dequantize = typename Decoder::Type;
 
@@ -179,8 +180,9 @@ struct DecodeKernel {
     }
   }
 
-  // 16 bytes of a row of x, zeros beyond K.
+  // 16 bytes of a row of x in the compute type, zeros beyond K.
   static LADDER_DEVICE Vec4 load_activations(const MatmulArguments& p, int row, int column) {
+    if constexpr (kWidens<Config>) return widen<Config>(load_raw_eight<Config>(p, row, column));
     const u8* bytes = static_cast<const u8*>(p.x) + (static_cast<i64>(row) * Config::kK + column) * kXBytes;
     if constexpr (Config::kK * kXBytes % 16 == 0) {
       return column < Config::kK ? load_global_v4(bytes) : Vec4{0, 0, 0, 0};
@@ -289,7 +291,8 @@ struct DecodeKernel {
 
   // A finished sum of row n and activation row `token`, scaled.
   static LADDER_DEVICE float scale_at_end(const MatmulArguments& p, int n, int token, float value) {
-    if constexpr (kXBytes == 1) value *= power_of_two(Decoder::kExponent) * token_factor<Config>(p, token);
+    if constexpr (kXBytes == 1) value *= power_of_two(Decoder::kExponent);
+    if constexpr (Config::kSumScale || Config::kRowScale) value *= token_factor<Config>(p, token);
     if constexpr (kScaleAtEnd) {
       value *=
           to_float(Scale{}, load_constant_u16(static_cast<const u16*>(p.scale) + Plane::element(n / 64, 0, n % 64)));

@@ -81,6 +81,7 @@ struct Plan {
     const bool permutes = weight.element.tabular();
     registers = static_cast<int>(56 + (permutes ? 10 : 0) + (bk > 64 * depth_warps ? 8 : 0) + sums * (on_sums ? 2 : 1) +
                                  1.5 * fragments + row_tiles * (4 + std::max<int64_t>(4, weight.element.bits)));
+    if (op.widens()) registers += static_cast<int>((bm * bk / 8 + threads - 1) / threads * 3 + 8);
   }
 
   // Why the plan is not a kernel for this operator and machine, or ok.

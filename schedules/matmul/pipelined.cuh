@@ -7,6 +7,7 @@
 //   A  the packed block is already in fragment order: 4 bytes a lane for each bit of a code are its four k16 steps,
 //      decoded in registers. With kTokenWarps == 1 every weight is decoded once.
 //   B  tokens by ldmatrix from [64-column block][token][128 bytes], 16-byte pieces swizzled by token % 8.
+//      Tokens of 8 bits are widened on the way: loaded to registers before a stage is multiplied, stored after it.
 //   D  lane t holds rows t/4 (+8), tokens 2(t%4) + {0, 1} of each 16 x 8 tile; the epilogue turns tiles through shared
 //      memory so that y is stored in 16-byte pieces along N.
 // Scales and zeros of a stage travel with it, a row of kBN per segment (the part of a group inside a warp's share of
@@ -15,6 +16,7 @@
 #pragma once
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/scales.cuh"
+#include "schedules/device/widen.cuh"
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
 
@@ -128,19 +130,25 @@ struct PipelinedKernel {
     }
   }
 
+  // Where piece `c` of 8 columns of a token lies in a stage.
+  static LADDER_DEVICE u32 token_piece(u32 stage, int token, int c) {
+    return stage + kXAt + (c / 8 * kBM + token) * 128 + ((c % 8) ^ (token & 7)) * 16;
+  }
+  static constexpr int kXPieces = kBM * kBK / 8;  // of 8 columns
+  static constexpr int kXRounds = (kXPieces + kThreads - 1) / kThreads;
+
   // Tokens of the stage; zeros beyond m and K.
   static LADDER_DEVICE void load_tokens(const MatmulArguments& p, const Position& at, int step, u32 stage) {
     const int first_column = (at.first_step + step) * kBK;
     const u16* x = static_cast<const u16*>(p.x);
-    constexpr int kPieces = kBM * kBK / 8;
 #pragma unroll
-    for (int i = 0; i < (kPieces + kThreads - 1) / kThreads; i++) {
+    for (int i = 0; i < kXRounds; i++) {
       const int piece = i * kThreads + static_cast<int>(thread_id());
-      if (kPieces % kThreads != 0 && piece >= kPieces) break;
+      if (kXPieces % kThreads != 0 && piece >= kXPieces) break;
       const int token = piece / (kBK / 8);
       const int c = piece % (kBK / 8);
       const int column = first_column + c * 8;
-      const u32 to = stage + kXAt + (c / 8 * kBM + token) * 128 + ((c % 8) ^ (token & 7)) * 16;
+      const u32 to = token_piece(stage, token, c);
       const u16* from = x + static_cast<i64>(at.first_token + token) * Config::kK + column;
       const bool row_inside = at.first_token + token < p.m;
       if constexpr (Config::kK % 8 == 0) {
@@ -396,10 +404,18 @@ struct PipelinedKernel {
       if (s < at.steps) load_weights(p, at, s, stage_at(shared, s));
     }
     if constexpr (kPairTable) build_shared_table<Weight>(shared + kTableAt, thread_id(), kThreads);
+    [[maybe_unused]] RawTile<Config, kBM, kBK, kThreads> tokens;
     wait_for_previous();
 #pragma unroll
     for (int s = 0; s < kStages - 1; s++) {
-      if (s < at.steps) load_tokens(p, at, s, stage_at(shared, s));
+      if (s < at.steps) {
+        if constexpr (kWidens<Config>) {
+          tokens.load(p, at.first_token, (at.first_step + s) * kBK);
+          tokens.store([&](int token, int c) { return token_piece(stage_at(shared, s), token, c); });
+        } else {
+          load_tokens(p, at, s, stage_at(shared, s));
+        }
+      }
       copy_async_commit();
     }
 
@@ -410,10 +426,19 @@ struct PipelinedKernel {
       const int next = step + kStages - 1;
       if (next < at.steps) {
         load_weights(p, at, next, stage_at(shared, next));
-        load_tokens(p, at, next, stage_at(shared, next));
+        if constexpr (kWidens<Config>) {
+          tokens.load(p, at.first_token, (at.first_step + next) * kBK);
+        } else {
+          load_tokens(p, at, next, stage_at(shared, next));
+        }
       }
       copy_async_commit();
       compute(at, stage_at(shared, step), shared + kTableAt + 4 * at.lane, dequantize, sum);
+      if constexpr (kWidens<Config>) {
+        if (next < at.steps) {
+          tokens.store([&](int token, int c) { return token_piece(stage_at(shared, next), token, c); });
+        }
+      }
     }
     copy_async_wait<0>();
     block_sync();  // the ring becomes the epilogue's buffer

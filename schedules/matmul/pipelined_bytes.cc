@@ -59,7 +59,7 @@ class PipelinedBytesSchedule final : public Schedule {
     if (target.vendor != Vendor::kNvidia || target.capability() < 80) {
       return absl::UnimplementedError(absl::StrCat("asynchronous copies need sm_80 or later, not ", target.arch));
     }
-    if (Bytes(op.activation()) != 1) return absl::UnimplementedError("activations have 16 bits");
+    if (Bytes(op.compute()) != 1) return absl::UnimplementedError("products have 16 bits");
     if (absl::Status status = SupportsByteWeight(op, target); !status.ok()) return status;
     if (op.act() == ActivationFunction::kSwiglu) {
       return absl::UnimplementedError(

@@ -13,7 +13,6 @@ namespace {
 constexpr int64_t kReservedSharedBytes = 1024;
 // setmaxnreg takes multiples of 8 up to 256; a thread can name 255, and 240 leaves ptxas room to round.
 constexpr int kMostRegisters = 240;
-constexpr int kProducerRegisters = 40;
 // Work items are counted in 32 bits, and a position may overshoot by one grid.
 constexpr int64_t kMostItems = (int64_t{1} << 31) - (int64_t{1} << 20);
 
@@ -80,7 +79,7 @@ RegisterBudget BudgetFor(const WarpGroupShape& shape, const DeviceLimits& limits
   const int threads = shape.threads();
   const int even = limits.registers_per_multiprocessor / (threads * shape.blocks) / 8 * 8;
   budget.launch = std::min(even, 248);
-  budget.producer = std::min(kProducerRegisters, budget.launch);
+  budget.producer = std::min(shape.producer_registers, budget.launch);
   const int math = (threads * budget.launch - 128 * budget.producer) / (128 * shape.groups) / 8 * 8;
   // With one math group and one block a thread has all it can name from the start.
   if (budget.launch < kMostRegisters) budget.math = std::min(math, kMostRegisters);

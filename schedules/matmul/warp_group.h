@@ -27,8 +27,9 @@ struct WarpGroupShape {
   int splits = 1;  // of K
   int cluster =
       1;  // blocks of a cluster: 1, or `splits`, whose sums then meet in shared memory and not in the workspace
-  int raster = 8;  // token tiles per band
-  int blocks = 1;  // per multiprocessor
+  int raster = 8;               // token tiles per band
+  int blocks = 1;               // per multiprocessor
+  int producer_registers = 40;  // what the group that brings data keeps
 
   int threads() const { return 128 * (groups + 1); }
   int64_t rows() const { return int64_t{64} * (groups / depth) * row_tiles; }

@@ -28,6 +28,7 @@ constexpr double kStartUs = 0.2;       // first stage, last stores
 constexpr double kStageCycles = 56;    // barriers of a stage
 constexpr double kProductCycles = 29;  // wait for the products of a round of steps
 constexpr double kLoneWarpCycles = 4;  // per instruction of a warp that has its scheduler to itself
+constexpr double kWidenCycles = 2.5;   // per instruction of a warp that widens x: its conversions are independent
 constexpr double kIssueShare = 0.39;   // of the schedulers' slots: the products' registers take their part
 constexpr double kIntegerShare = 1.2;  // of the integer lanes: some of what is counted goes elsewhere
 constexpr double kTensorShare = 1.1;   // of the rate that a library reaches in long products
@@ -64,9 +65,13 @@ int64_t FactorBytes(const NormalizedOperator& op) {
   return 0;
 }
 
-// The sums can be scaled where a stage has one scale and zeros are not added after it.
-bool CanScaleSums(const NormalizedOperator& op) { return OneFactor(op) && op.weight().zeros != ZeroMode::kRescale; }
 bool CanScaleWeights(const NormalizedOperator& op) { return ScaledWeightsFit(op); }
+// The sums can be scaled where zeros are not added after it and a stage has one scale, or two (MX weights with fp16):
+// waiting for products twice a stage costs more than scaling weights.
+bool ScalesHalves(const NormalizedOperator& op) { return op.weight().group == 32 && op.k() != 32; }
+bool CanScaleSums(const NormalizedOperator& op) {
+  return (OneFactor(op) || (ScalesHalves(op) && !CanScaleWeights(op))) && op.weight().zeros != ZeroMode::kRescale;
+}
 
 struct Parameters {
   WarpGroupShape shape;
@@ -96,12 +101,19 @@ bool Fits(const NormalizedOperator& op, const Parameters& p, const DeviceLimits&
   return Registers(op, p) <= budget.usable() && p.shape.tokens / 2 + 32 <= budget.launch;
 }
 
+// Registers of the producer's group: its other warps may widen x.
+int ProducerRegisters(const NormalizedOperator& op) { return op.widens() ? 88 : WarpGroupShape().producer_registers; }
+// WidenRing in wgmma_widen.cuh: 64 bytes of a token's codes, and a word for each of its two scales.
+int64_t RawBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
+  return op.widens() ? shape.tokens * (kBlock + (op.activation_group() != 0 ? 8 : 0)) : 0;
+}
 // A packed block of 64 rows.
 int64_t BlockBytes(const NormalizedOperator& op) { return kBlock * kBlock * op.weight().element.bits / 8; }
 int64_t StageBytes(const NormalizedOperator& op, const WarpGroupShape& shape) {
   const int64_t tiles = shape.groups / shape.depth * shape.row_tiles;
   // And two barriers.
-  return shape.tokens * kBlock * 2 + tiles * (BlockBytes(op) + FactorRows(op) * FactorBytes(op)) + 16;
+  return shape.tokens * kBlock * 2 + RawBytes(op, shape) + tiles * (BlockBytes(op) + FactorRows(op) * FactorBytes(op)) +
+         16;
 }
 // The base is aligned to 1,024 bytes by hand.
 int64_t OtherBytes(const NormalizedOperator& op, const Parameters& p) {
@@ -118,11 +130,12 @@ class WgmmaSchedule final : public Schedule {
       return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
     }
     if (absl::Status status = SupportsQuantizedWeight(op); !status.ok()) return status;
-    if (op.k() % 8 != 0)
-      return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 8 == 0");
+    if (op.k() * Bytes(op.activation()) % 16 != 0) {
+      return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes");
+    }
     if (!CanScaleWeights(op) && !CanScaleSums(op)) {
       return absl::UnimplementedError(
-          "these scales may overflow fp16 weights, and sums are scaled in groups of 64 only");
+          "these scales may overflow fp16 weights, and sums are scaled in groups of 32 or multiples of 64 only");
     }
     return absl::OkStatus();
   }
@@ -142,13 +155,14 @@ class WgmmaSchedule final : public Schedule {
                                                                                             {4, 1, 1, 4},
                                                                                             {2, 1, 2, 2},
                                                                                             {4, 2, 1, 2}}) {
-        if (depth > 1 && tokens > kMostDepthTokens) continue;
+        if (depth > 1 && (tokens > kMostDepthTokens || op.widens())) continue;
         Parameters p;
         p.shape.tokens = tokens;
         p.shape.groups = groups;
         p.shape.row_tiles = row_tiles;
         p.shape.blocks = blocks;
         p.shape.depth = depth;
+        p.shape.producer_registers = ProducerRegisters(op);
         if (p.shape.rows() >= op.n() + 64 * row_tiles) continue;  // whole groups without rows
         for (const bool pair_table : {false, true}) {
           if (!CanDecode(op, pair_table)) continue;
@@ -213,16 +227,22 @@ class WgmmaSchedule final : public Schedule {
     const bool both = !p.scale_in_weights && op.weight().group != op.k();
     const double scaling = both ? shape.tokens / 2.0 * kBlock / static_cast<double>(op.weight().group) : 0;
     const double around = Unroll(op, p) >= 4 ? kStepUnrolled : kStepInstructions;
-    const double instructions = tiles * 4 * (4 * decode.instructions + scaling + around / shape.row_tiles);
+    // Widening a token's 64 columns: two units of 16 pairs, five instructions each, copies and addresses.
+    const double widening = op.widens() ? shape.tokens * 2 * 100 / 32.0 : 0;
+    const double instructions = tiles * 4 * (4 * decode.instructions + scaling + around / shape.row_tiles) + widening;
     const double issue = instructions / (4 * kIssueShare) * shape.blocks;
     const double integer = tiles * 4 * 4 * decode.integer / (2 * kIntegerShare) * shape.blocks;
     // What a warp group cannot hide: each of its warps decodes, multiplies and waits in turn.
+    const int drains = both && ScalesHalves(op) ? 2 : 0;  // waits for all products
     const double chain =
-        kStageCycles + 4.0 / p.steps * kProductCycles + kLoneWarpCycles * instructions / 4 / shape.groups;
+        kStageCycles + drains * 2 * kProductCycles + 4.0 / p.steps * kProductCycles +
+        std::max(kLoneWarpCycles * (instructions - widening) / 4 / shape.groups, kWidenCycles * widening / 3);
     // Lookups, operand B once per 64 rows, and what a stage brings, in and out.
     const double stage_bytes = static_cast<double>(StageBytes(op, shape) * shape.depth);
+    const double widened = op.widens() ? shape.tokens * (kBlock + kBlock * 2) / 128.0 : 0;  // codes read, x written
     const double shared =
-        (tiles * (16 * decode.wavefronts + shape.tokens * kBlock * 2.0 / 128) + 1.5 * stage_bytes / 128) * shape.blocks;
+        (tiles * (16 * decode.wavefronts + shape.tokens * kBlock * 2.0 / 128) + 1.5 * stage_bytes / 128 + widened) *
+        shape.blocks;
     const double cache_bytes = stage_bytes * shape.blocks;
     const double cache = cache_bytes / (kCacheRate * limits.read_gb_per_s * 1e3 / limits.multiprocessors / clock);
 
@@ -269,7 +289,7 @@ class WgmmaSchedule final : public Schedule {
       int kept = 0;
       for (const int steps : {4, 2, 1}) {
         p.steps = steps;
-        if (!Fits(op, p, target.limits)) continue;
+        if (!Fits(op, p, target.limits) || (!in_weights && ScalesHalves(op) && steps > 2)) continue;
         if (steps == 1 && kept > 0 && shape.tokens < 128) continue;  // short products hide too little
         if (++kept > 2) break;
         std::vector<std::pair<int, int>> choices;  // splits, cluster
@@ -301,6 +321,7 @@ class WgmmaSchedule final : public Schedule {
   absl::Status Read(const NormalizedOperator& op, const Candidate& candidate, const Target& target,
                     Parameters& p) const {
     if (absl::Status status = ReadShape(candidate, p.shape); !status.ok()) return status;
+    p.shape.producer_registers = ProducerRegisters(op);
     int scale_in_weights = 0, pair_table = 0;
     absl::Status status = ReadParameter(candidate, "steps", 1, 4, p.steps);
     status.Update(ReadParameter(candidate, "scale_in_weights", 0, 1, scale_in_weights));
@@ -313,6 +334,8 @@ class WgmmaSchedule final : public Schedule {
     };
     if (p.steps == 3) return bad("steps must be 1, 2 or 4");
     if (p.shape.stages % p.shape.depth != 0) return bad("every depth needs as many stages");
+    if (op.widens() && p.shape.depth != 1) return bad("the warps that widen x fill one ring");
+    if (!p.scale_in_weights && ScalesHalves(op) && p.steps > 2) return bad("steps of more than a group");
     if (p.steps == 4 && Unroll(op, p) % 2 != 0) {
       return bad("steps=4 takes k blocks in pairs, and their number or that of the stages is odd");
     }

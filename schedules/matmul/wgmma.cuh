@@ -10,6 +10,7 @@
 //
 // Stages: a ring of kStages, shared out to the depths in turn, and to the producers, each with 64 columns of K:
 //   x      kTokens rows of 128 bytes, written by TMA with the 128-byte swizzle, zeros beyond K, anything beyond M
+//          (where x has 8 bits, widened and written by the producer group's other warps: wgmma_widen.cuh)
 //   w      one packed 64 x 64 block (512 bytes for each bit of a code) per row tile; a lane reads its four k16 steps,
 //          at place 32v + l for lane l of warp v
 //   scale  kFactorRows rows of 64 scales per row tile: those of the groups the 64 columns touch
@@ -31,6 +32,7 @@
 #include "schedules/device/wgmma.cuh"
 #include "schedules/matmul/wgmma_decode.cuh"
 #include "schedules/matmul/wgmma_tile.cuh"
+#include "schedules/matmul/wgmma_widen.cuh"
 
 namespace ladder {
 
@@ -56,7 +58,8 @@ struct WgmmaPlan {
       kGroups == 1 ? Config::kUnroll : common_divisor(kBlocksPerGroup, Config::kUnroll);
   static_assert(Config::kStages % (Config::kUnroll * Config::kDepth) == 0, "a turn of the loop lies within the ring");
   static_assert(Config::kSteps < 4 || Config::kUnroll % 2 == 0, "register sets alternate by constants");
-  static_assert(Config::kScaleInWeights || kOneFactor, "sums of smaller groups are not kept apart");
+  static_assert(Config::kScaleInWeights || kOneFactor || (Config::kGroup == 32 && Config::kSteps <= 2),
+                "sums of a group are kept apart, whole stages or halves of one");
   static_assert(Config::kScaleInWeights || Config::kZeros != Zeros::kRescale,
                 "rescale zeros are not multiplied by the scale");
 
@@ -79,7 +82,8 @@ struct WgmmaPlan {
   static constexpr u32 kZero = kScale + Config::kStages * kScaleBytes;
   static constexpr u32 kStaging = kZero + Config::kStages * kZeroBytes;
   static constexpr u32 kTable = kStaging + Config::kMathGroups * Staging<typename Config::Output>::kTotal;
-  static constexpr u32 kFull = kTable + (Config::kPairTable != 0 ? kSharedTableBytes<typename Config::Weight> : 0);
+  static constexpr u32 kRaw = kTable + (Config::kPairTable != 0 ? kSharedTableBytes<typename Config::Weight> : 0);
+  static constexpr u32 kFull = kRaw + Config::kStages * WidenRing<Config>::kStageBytes;
   static constexpr u32 kEmpty = kFull + Config::kStages * 8;
   static constexpr u32 kReleased = kRowGroups<Config> * 4 * kReleases;  // arrivals that release a stage
   static constexpr u32 kEnd = kEmpty + Config::kStages * 8;             // WgmmaSharedBytes (wgmma.cc) computes the same
@@ -104,8 +108,9 @@ LADDER_DEVICE void produce_weights(const MatmulArguments& arguments, u32 base, u
   const u32 full = base + Plan::kFull + stage * 8;
   const int rows = Plan::factor_rows(block);
   const int group = Plan::first_group(block);
-  barrier_arrive_expect(full, tile_tokens<Config>(arguments.m, work.first_token) * 128 + Plan::kWBytes +
-                                  Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
+  const u32 x_bytes = kWidens<Config> ? 0 : tile_tokens<Config>(arguments.m, work.first_token) * 128;
+  barrier_arrive_expect(full,
+                        x_bytes + Plan::kWBytes + Plan::kTiles * rows * (Plan::kScaleRowBytes + Plan::kZeroRowBytes));
 #pragma unroll
   for (int t = 0; t < Plan::kTiles; t++) {
     int tile = work.first_row / 64 + t;
@@ -210,9 +215,10 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
                                                                       a[set][s][t]);
             }
           }
+          const bool starts = Plan::kAtGroupEnds && (Plan::kOneFactor ? c == 0 && starts_group : c * kSteps % 2 == 0);
           if constexpr (Plan::kAtGroupEnds) {
-            if (c == 0 && starts_group) {
-              if (!starts_item) {
+            if (starts) {
+              if (c > 0 || !starts_item) {
                 wgmma_wait<0>();
 #pragma unroll
                 for (int t = 0; t < kRowTiles; t++) {
@@ -235,7 +241,7 @@ LADDER_DEVICE void wgmma_multiply(const MatmulArguments& arguments, u32 base, u3
 #pragma unroll
             for (int t = 0; t < kRowTiles; t++) {
               if constexpr (Plan::kAtGroupEnds) {
-                wgmma_rs<Compute, Config::kTokens>(part[t], a[set][s][t], b, c + s > 0 || !starts_group ? 1u : 0u);
+                wgmma_rs<Compute, Config::kTokens>(part[t], a[set][s][t], b, s > 0 || !starts ? 1u : 0u);
               } else {
                 wgmma_rs<Compute, Config::kTokens>(acc[t], a[set][s][t], b, 1u);
               }
@@ -309,7 +315,11 @@ LADDER_DEVICE void WgmmaMatmul(const MatmulTmaArguments& arguments) {
   block_sync();
   if (group == Config::kMathGroups) {
     if constexpr (Config::kMathRegisters != 0) registers_decrease<Config::kProducerRegisters>();
-    if (produces<Config>(producer)) produce<Config, Plan>(arguments, base, producer, early, weights);
+    if (produces<Config>(producer)) {
+      produce<Config, Plan>(arguments, base, producer, early, weights);
+    } else if constexpr (kWidens<Config>) {
+      if (producer > 0) wgmma_widen<Config, Plan>(arguments.base, base);
+    }
   } else {
     if constexpr (Config::kMathRegisters != 0) registers_increase<Config::kMathRegisters>();
     wgmma_multiply<Config>(arguments.base, base, group);

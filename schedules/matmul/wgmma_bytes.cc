@@ -138,7 +138,7 @@ class WgmmaBytesSchedule final : public Schedule {
     if (!target.has_wgmma()) {
       return absl::UnimplementedError(absl::StrCat("the warp group instruction needs sm_90a, not ", target.arch));
     }
-    if (Bytes(op.activation()) != 1) return absl::UnimplementedError("activations have 16 bits");
+    if (Bytes(op.compute()) != 1) return absl::UnimplementedError("products have 16 bits");
     if (absl::Status status = SupportsByteWeight(op, target); !status.ok()) return status;
     if (op.k() % 16 != 0) {
       return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes: K % 16 == 0");

@@ -3,6 +3,7 @@
 // tokens, of all the block's K or, where kDepth groups share their rows, of a part of it; acc[t][4j + i] of lane l in
 // warp w is row 64t + 16w + l / 4 + 8 * (i >> 1), token 8j + 2 * (l % 4) + (i & 1).
 #pragma once
+#include "schedules/device/widen.cuh"
 #include "schedules/matmul/epilogue.cuh"
 #include "schedules/matmul/split_k.cuh"
 
@@ -125,8 +126,11 @@ LADDER_DEVICE void await_ring() {
 template <class Config>
 struct ProducedRing {
   static constexpr int kPositions = Config::kStages / Config::kDepth;
-  static constexpr int kProducers = Config::kStages % 4 == 0 ? 4 : Config::kDepth;  // warps, a thread of each
-  static constexpr int kTurns = kProducers / Config::kDepth;                        // producers of one depth
+  // Warps, a thread of each. The others of the group may have to widen x (wgmma_widen.cuh), which fills a stage with
+  // it.
+  static constexpr int kProducers = kWidens<Config> ? 1 : Config::kStages % 4 == 0 ? 4 : Config::kDepth;
+  static constexpr u32 kArrivals = kWidens<Config> ? 1 + 3 * kReleases : 1;  // that fill a stage
+  static constexpr int kTurns = kProducers / Config::kDepth;                 // producers of one depth
   static_assert(Config::kStages % kProducers == 0 && kProducers % Config::kDepth == 0, "every stage has its producer");
 };
 
@@ -148,7 +152,7 @@ LADDER_DEVICE int start_producing(const MatmulTmaArguments& arguments, u32 base,
   using Ring = ProducedRing<Config>;
 #pragma unroll 1
   for (int i = producer; i < Config::kStages; i += Ring::kProducers) {
-    barrier_init(base + Plan::kFull + i * 8, 1);
+    barrier_init(base + Plan::kFull + i * 8, Ring::kArrivals);
     barrier_init(base + Plan::kEmpty + i * 8, Plan::kReleased);
   }
   barrier_init_fence();
@@ -188,7 +192,9 @@ LADDER_DEVICE void produce(const MatmulTmaArguments& arguments, u32 base, int pr
           barrier_wait(base + Plan::kEmpty + stage * 8, ring.phase ^ 1);
           weights(stage, work, block);
         }
-        produce_x<Config>(arguments, base + stage * Plan::kXBytes, base + Plan::kFull + stage * 8, work, block);
+        if constexpr (!kWidens<Config>) {
+          produce_x<Config>(arguments, base + stage * Plan::kXBytes, base + Plan::kFull + stage * 8, work, block);
+        }
       }
       early--;
       ring.advance();

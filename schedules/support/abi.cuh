@@ -72,22 +72,23 @@ struct ReferenceArguments {
   i64 m;
   i64 n;
   i64 k;
-  i64 group;               // consecutive k per scale; 0: no scales
-  float table[256];        // value of each code, two's complement codes included
-  int activation;          // DataType: 1 fp16, 2 bf16, 4 e4m3, 6 e5m2, 7 int8
-  int scale;               // DataType of scales (1, 2, 3, 4, 5) and of zeros that aren't quantized (1, 2)
-  int plain;               // 0: codes through the table; else the DataType of weights that are not packed
-  int zero_mode;           // as in PackArguments
-  int act;                 // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu
-  int out;                 // DataType of the residual
-  const void* residual;    // [m][columns], or null
-  float output_scale;      // 1 without one
-  float product_error;     // ErrorBound::absolute of the widest path, for the second-order term of swiglu
-  const float* row_scale;  // [m], or null
-  float sum_scale;         // 1 without one
-  int bias_type;           // DataType
-  int bits;                // of a code
-  int unused;
+  i64 group;              // consecutive k per scale; 0: no scales
+  float table[256];       // value of each code, two's complement codes included
+  int activation;         // DataType: 1 fp16, 2 bf16, 4 e4m3, 6 e5m2, 7 int8
+  int scale;              // DataType of scales (1, 2, 3, 4, 5) and of zeros that aren't quantized (1, 2)
+  int plain;              // 0: codes through the table; else the DataType of weights that are not packed
+  int zero_mode;          // as in PackArguments
+  int act;                // ActivationFunction: 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 swiglu
+  int out;                // DataType of the residual
+  const void* residual;   // [m][columns], or null
+  float output_scale;     // 1 without one
+  float product_error;    // ErrorBound::absolute of the widest path, for the second-order term of swiglu
+  const void* row_scale;  // [m] in fp32, or of the groups of x, or null
+  float sum_scale;        // 1 without one
+  int bias_type;          // DataType
+  int bits;               // of a code
+  int x_group;            // logarithm of the consecutive k of x per scale, which divide k, + 256 * the scale's DataType
+                          // (3 or 5); 0: no such scales
 };
 
 // ladder_compare adds to one CompareResult, which the host prepares (zeros; first_wrong all ones). 80 bytes.

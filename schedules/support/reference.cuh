@@ -61,6 +61,15 @@ LADDER_DEVICE float reference_weight(const ReferenceArguments& p, const float* t
   return p.zero_mode == 1 ? (value - zero) * scale : __fmaf_rn(value, scale, -zero);
 }
 
+// The scale of element `index` of x, whose rows have whole groups, so that its elements count through them: a power of
+// two, whose product with a code is exact, or an fp32 number, whose product is rounded once to fp32.
+LADDER_DEVICE float reference_x_scale(const ReferenceArguments& p, i64 index) {
+  const i64 at = index >> (p.x_group & 255);
+  if (p.x_group >> 8 == kScaleF32) return static_cast<const float*>(p.row_scale)[at];
+  const u32 code = static_cast<const u8*>(p.row_scale)[at];
+  return __uint_as_float(code == 0 ? 0x00400000u : code == 0xff ? 0x7fffffffu : code << 23);
+}
+
 inline constexpr int kReferenceSwiglu = 4;
 
 LADDER_DEVICE double reference_act(int act, double z) {
@@ -88,7 +97,8 @@ static __device__ __noinline__ void reference_finish(const ReferenceArguments& p
                                                      float magnitude, double up, float up_magnitude) {
   const bool gated = p.act == kReferenceSwiglu;
   const i64 columns = gated ? p.n / 2 : p.n;
-  const float scale = p.sum_scale * (p.row_scale != nullptr ? p.row_scale[m] : 1.0f);
+  const bool by_row = p.row_scale != nullptr && p.x_group == 0;
+  const float scale = p.sum_scale * (by_row ? static_cast<const float*>(p.row_scale)[m] : 1.0f);
   sum *= static_cast<double>(scale);
   up *= static_cast<double>(scale);
   magnitude *= fabsf(scale);
@@ -158,6 +168,13 @@ LADDER_KERNEL void __launch_bounds__(256) ladder_reference(const ladder::support
           const i64 k = k0 + fill_k + j, m = m0 + fill_row, n = n0 + fill_row;
           x_tile[fill_k + j][fill_row] = m < p.m && k < p.k ? load_value(p.x, m * p.k + k, p.activation) : 0.0f;
           w_tile[fill_k + j][fill_row] = n < columns && k < p.k ? reference_weight(p, table, first_row + n, k) : 0.0f;
+        }
+        if (p.x_group != 0 && m0 + fill_row < p.m) {
+#pragma unroll 1
+          for (int j = 0; j < 4; j++) {
+            const i64 k = k0 + fill_k + j;
+            if (k < p.k) x_tile[fill_k + j][fill_row] *= reference_x_scale(p, (m0 + fill_row) * p.k + k);
+          }
         }
         __syncthreads();
         float part[4][4] = {};

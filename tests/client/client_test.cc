@@ -186,6 +186,21 @@ TEST_F(ClientTest, ScalesOf8BitActivationsMultiplySums) {
   }
 }
 
+TEST_F(ClientTest, SlicesHaveTheScalesOfTheirMxActivations) {
+  pb::LookupResult& result = service_.AddRecord(16, "kernel");
+  result.mutable_record()->mutable_op()->set_a("mxfp8_e4m3");
+  result.mutable_record()->mutable_ranked(0)->mutable_launch()->set_max_m(16);
+  const std::shared_ptr<Matmul> matmul = Get().value();
+  LaunchArguments arguments = Arguments(20);
+  EXPECT_EQ(matmul->Launch(arguments, kStream).message().find("row_scale:"), 0u);
+  arguments.row_scale = reinterpret_cast<const void*>(0x30000);
+  ASSERT_TRUE(matmul->Launch(arguments, kStream).ok());
+  ASSERT_EQ(gpu_.launches.size(), 2u);
+  for (size_t i = 0; i < 2; i++) {
+    EXPECT_EQ(gpu_.launches[i].matmul.base.row_scale, reinterpret_cast<void*>(0x30000 + i * 16 * (512 / 32)));
+  }
+}
+
 TEST_F(ClientTest, BuildsTensorMapsOfXAndW) {
   pb::LookupResult& result = service_.AddRecord(128, "kernel");
   FakeService::AddTensorMap(result, pb::TENSOR_OPERAND_X, 128);

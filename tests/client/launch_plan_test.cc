@@ -154,9 +154,17 @@ TEST(ShapeOf, KnowsRowsByType) {
   EXPECT_FALSE(ShapeOf(op).value().row_scale);
   op.set_a_scale("row");
   EXPECT_TRUE(ShapeOf(op).value().row_scale);
+  EXPECT_EQ(ShapeOf(op).value().row_scale_bytes, 4);
+  op.set_a_scale("group64");
+  EXPECT_TRUE(ShapeOf(op).value().row_scale);
+  EXPECT_EQ(ShapeOf(op).value().row_scale_bytes, 3 * 4);
   op.set_a_scale("column");
   EXPECT_NE(ShapeOf(op).status().message().find("column"), absl::string_view::npos);
   op.set_a_scale("");
+  op.set_a("mxfp8_e4m3");
+  EXPECT_TRUE(ShapeOf(op).value().row_scale);
+  EXPECT_EQ(ShapeOf(op).value().row_scale_bytes, 192 / 32);
+  EXPECT_EQ(ShapeOf(op).value().x_row_bytes, 192);
   op.set_a("fp8");
   EXPECT_NE(ShapeOf(op).status().message().find("fp8"), absl::string_view::npos);
 }

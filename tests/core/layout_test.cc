@@ -372,5 +372,20 @@ TEST(ReferenceMatmul, ActivationsOf8BitsAreScaledBeforeTheBias) {
   }
 }
 
+TEST(ReferenceMatmul, MxActivationsAreScaledByGroup) {
+  const NormalizedOperator op = *Normalize({.a = "mxfp8", .w = "int8", .group = -1, .n = 1, .k = 64});
+  std::vector<uint8_t> x(2 * 64), codes(64), scales(2);
+  StoreElement(DataType::kE4M3, x.data(), 64 + 31, 3);   // row 1, the last of its first group
+  StoreElement(DataType::kE4M3, x.data(), 64 + 32, -1);  // and the first of its second
+  codes[31] = 2;
+  codes[32] = 5;
+  StoreElement(op.weight().scale, scales.data(), 0, 1);
+  const std::vector<uint8_t> groups = {1, 1, 127 + 4, 127 - 1};
+  std::vector<double> y(2), sum(2);
+  ReferenceMatmul(op, 2, x, codes, scales, {}, {}, {.all = 1, .rows = {}, .groups = groups}, y, sum);
+  EXPECT_EQ(y, (std::vector<double>{0, 16 * 6 - 0.5 * 5}));
+  EXPECT_EQ(sum, (std::vector<double>{0, 16 * 6 + 0.5 * 5}));
+}
+
 }  // namespace
 }  // namespace ladder

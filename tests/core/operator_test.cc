@@ -63,6 +63,76 @@ TEST(Normalize, ActivationsOf8BitsMayHaveScales) {
   EXPECT_EQ(Normalize(sums)->ToString(), "matmul a=int8 w=int8 scale=none out=int32 bias=0 n=64 k=64");
 }
 
+TEST(Normalize, MxActivationsHaveScalesOfTheirOwn) {
+  OperatorDescriptor d = Int4();
+  d.a = "mxfp8";
+  const NormalizedOperator op = *Normalize(d);
+  EXPECT_EQ(op.ToString(), "matmul a=mxfp8_e4m3 w=int4 scale=bf16 group=128 zeros=none out=bf16 bias=0 n=8192 k=28672");
+  EXPECT_EQ(op.activation(), DataType::kE4M3);
+  EXPECT_EQ(op.activation_scale(), ActivationScale::kGroup);
+  EXPECT_EQ(op.activation_group(), 32);
+  EXPECT_EQ(op.activation_scale_row_bytes(), 28672 / 32);
+  EXPECT_EQ(op.compute(), DataType::kBF16);
+  EXPECT_TRUE(op.widens());
+  EXPECT_EQ(*Normalize(op.ToDescriptor()), op);
+  d.a = "mxfp8_e4m3";
+  EXPECT_EQ(*Normalize(d), op);
+  d.a = "mxfp8_e5m2";
+  EXPECT_EQ(Normalize(d)->activation(), DataType::kE5M2);
+  EXPECT_EQ(*Normalize(Normalize(d)->ToDescriptor()), *Normalize(d));
+}
+
+TEST(Normalize, GroupsOfActivationsMayHaveScales) {
+  OperatorDescriptor d = Int4();
+  d.a = "int8";
+  d.a_scale = "group64";
+  const NormalizedOperator op = *Normalize(d);
+  EXPECT_EQ(op.ToString(),
+            "matmul a=int8 a_scale=group64 w=int4 scale=fp16 group=128 zeros=none out=fp16 bias=0 n=8192 k=28672");
+  EXPECT_EQ(op.activation_scale(), ActivationScale::kGroup);
+  EXPECT_EQ(op.activation_group(), 64);
+  EXPECT_EQ(op.activation_scale_type(), DataType::kF32);
+  EXPECT_EQ(op.activation_scale_row_bytes(), 28672 / 64 * 4);
+  EXPECT_EQ(*Normalize(op.ToDescriptor()), op);
+  d.k = 64;
+  d.group = -1;
+  OperatorDescriptor row = d;
+  row.a_scale = "row";
+  EXPECT_EQ(*Normalize(d), *Normalize(row));
+}
+
+// Activations of 8 bits are multiplied in 8 bits with what such products take, and otherwise in 16.
+TEST(Normalize, WhatNoProductOfBytesTakesIsWidened) {
+  struct Case {
+    OperatorDescriptor d;
+    DataType compute;
+  };
+  const std::vector<Case> cases = {
+      {{.a = "int8", .w = "int4"}, DataType::kI8},
+      {{.a = "int8", .w = "uint4", .zeros = "quantized"}, DataType::kI8},
+      {{.a = "int8", .w = "uint8", .zeros = "quantized"}, DataType::kF16},
+      {{.a = "int8", .w = "uint4", .scale = "bf16", .zeros = "original"}, DataType::kBF16},
+      {{.a = "int8", .w = "int4", .group = 16}, DataType::kF16},
+      {{.a = "int8", .w = "int8", .scale = "none"}, DataType::kI8},
+      {{.a = "int8", .w = "int8", .scale = "e8m0", .group = -1}, DataType::kBF16},
+      {{.a = "int8", .w = "mxfp4"}, DataType::kBF16},
+      {{.a = "fp8_e4m3", .w = "mxfp4"}, DataType::kE4M3},
+      {{.a = "fp8_e5m2", .w = "mxfp8"}, DataType::kE5M2},
+      {{.a = "fp8_e4m3", .w = "nvfp4"}, DataType::kF16},
+      {{.a = "fp8_e4m3", .w = "nf4"}, DataType::kF16},
+      {{.a = "fp8_e4m3", .w = "int6"}, DataType::kF16},
+      {{.a = "fp8_e4m3", .w = "uint4", .zeros = "quantized"}, DataType::kF16},
+      {{.a = "mxfp8", .w = "mxfp8"}, DataType::kBF16},
+  };
+  for (Case c : cases) {
+    c.d.n = c.d.k = 4096;
+    const absl::StatusOr<NormalizedOperator> op = Normalize(c.d);
+    ASSERT_TRUE(op.ok()) << op.status();
+    EXPECT_EQ(op->compute(), c.compute) << op->ToString();
+    EXPECT_EQ(op->widens(), Bytes(c.compute) == 2) << op->ToString();
+  }
+}
+
 TEST(Normalize, SwigluHalvesTheColumns) {
   OperatorDescriptor d = Int4();
   EXPECT_EQ(Normalize(d)->columns(), 8192);
@@ -215,6 +285,14 @@ TEST(Normalize, RefusalsNameTheField) {
       {"act:", absl::StatusCode::kUnimplemented, [](auto& d) { d.act = "swiglu", d.w = "fp16"; }},
       {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a_scale = "row"; }},  // of fp16
       {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.a_scale = "column"; }},
+      {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "mxfp8", d.a_scale = "row"; }},
+      {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a_scale = "group128"; }},  // of fp16
+      {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.a_scale = "group"; }},
+      {"a_scale:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.a_scale = "group100"; }},
+      {"a_scale:", absl::StatusCode::kUnimplemented, [](auto& d) { d.a = "int8", d.a_scale = "group16"; }},
+      {"a_scale:", absl::StatusCode::kUnimplemented, [](auto& d) { d.a = "int8", d.a_scale = "group1792"; }},
+      {"a:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "mxfp4"; }},
+      {"k:", absl::StatusCode::kUnimplemented, [](auto& d) { d.a = "mxfp8", d.k = 112, d.group = -1; }},
       {"k:", absl::StatusCode::kUnimplemented, [](auto& d) { d.a = "int8", d.k = 131072; }},
       {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.out = "int32"; }},
       {"out:", absl::StatusCode::kInvalidArgument, [](auto& d) { d.a = "int8", d.out = "int32"; }},

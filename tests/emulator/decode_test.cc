@@ -231,6 +231,49 @@ TEST_P(ByteDecodeTest, EveryCodeAtEveryPlace) {
 }
 INSTANTIATE_TEST_SUITE_P(All, ByteDecodeTest, testing::Values("int8", "fp8_e4m3", "fp8_e5m2"),
                          [](const testing::TestParamInfo<std::string>& info) { return info.param; });
+
+// Activations of 8 bits that are multiplied in 16: every code, with every scale where they have one, is its number
+// rounded once, which it is exactly unless no number of the type is as small or as large.
+TEST(WidenTest, EveryCodeAndScale) {
+  struct Widened {
+    DataType x, compute;
+    bool scaled;
+    const char* arch = "sm_90a";
+  };
+  std::vector<Widened> cases;
+  for (const DataType x : {DataType::kE4M3, DataType::kE5M2, DataType::kI8}) {
+    cases.push_back({x, DataType::kF16, false});
+    cases.push_back({x, DataType::kBF16, false});
+    if (x != DataType::kI8) cases.push_back({x, DataType::kBF16, true});
+  }
+  cases.push_back({DataType::kE4M3, DataType::kF16, false, "sm_80"});  // without conversions
+  const auto type_name = [](DataType type) {
+    return type == DataType::kE4M3 ? "E4M3" : type == DataType::kE5M2 ? "E5M2" : type == DataType::kI8 ? "I8" : "";
+  };
+  EmulatorCompiler compiler;
+  for (const Widened& c : cases) {
+    PrimitiveCase kernel;
+    kernel.call = absl::StrFormat("widen_kernel<WidenConfig<%s, %s, %d>>(p)", type_name(c.x),
+                                  c.compute == DataType::kF16 ? "F16" : "BF16", c.scaled ? 1 : 0);
+    kernel.blocks = c.scaled ? 256 : 1;
+    kernel.x.resize(1);
+    kernel.w.resize(1);
+    kernel.y_words = kernel.blocks * 128;
+    const absl::StatusOr<std::vector<uint32_t>> y = RunPrimitive(compiler, kernel, 0, c.arch);
+    ASSERT_TRUE(y.ok()) << kernel.call << ": " << y.status();
+    for (int64_t at = 0; at < kernel.y_words * 2; at++) {
+      const auto code = static_cast<uint8_t>(at % 256), scale = static_cast<uint8_t>(at / 256);
+      const double factor = c.scaled ? LoadExact(DataType::kE8M0, &scale, 0) : 1;
+      uint16_t expected = 0;
+      StoreElement(c.compute, &expected, 0, static_cast<float>(LoadExact(c.x, &code, 0) * factor));
+      const auto got = static_cast<uint16_t>((*y)[at / 2] >> (16 * (at % 2)));
+      const bool nans = IsNan(c.compute, expected) && IsNan(c.compute, got);
+      ASSERT_TRUE(got == expected || nans)
+          << absl::StrFormat("%s: code %d, scale %d: %04x, expected %04x", kernel.call, code, scale, got, expected);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, DecodeTest,
                          testing::Combine(testing::Values(DataType::kF16, DataType::kBF16), testing::Range(1, 9)),
                          [](const testing::TestParamInfo<std::tuple<DataType, int>>& info) {

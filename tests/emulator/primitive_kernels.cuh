@@ -7,6 +7,7 @@
 #include "schedules/device/pair_table.cuh"
 #include "schedules/device/ptx.cuh"
 #include "schedules/device/wgmma.cuh"
+#include "schedules/device/widen.cuh"
 
 namespace ladder {
 
@@ -132,6 +133,26 @@ LADDER_DEVICE void decode_bytes_kernel(const MatmulArguments& p, u32 z) {
 #pragma unroll
     for (int i = 0; i < 4; i++) put(p, 2048 * block_id() + 16 * thread_id() + 4 * step + i, a[i]);
   }
+}
+
+// All 256 codes of an activation of 8 bits, eight a thread, in the compute type; times 2^(b - 127) in block b.
+template <class XType, class ComputeType, int kScaled>
+struct WidenConfig {
+  using X = XType;
+  using Compute = ComputeType;
+  using XScale = E8M0;
+  static constexpr int kK = 256, kXGroup = kScaled ? 32 : 0;
+};
+template <class Config>
+LADDER_DEVICE void widen_kernel(const MatmulArguments& p) {
+  const u32 t = thread_id();
+  if (t >= 32) return;
+  const u32 first = 8 * t * 0x01010101u;
+  const Vec4 v = widen<Config>({first + 0x03020100u, first + 0x07060504u, block_id()});
+  put(p, 128 * block_id() + 4 * t, v.x);
+  put(p, 128 * block_id() + 4 * t + 1, v.y);
+  put(p, 128 * block_id() + 4 * t + 2, v.z);
+  put(p, 128 * block_id() + 4 * t + 3, v.w);
 }
 
 template <class Table>

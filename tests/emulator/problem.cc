@@ -67,10 +67,11 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   const PackedLayout layout = PackedLayout::For(op);
   const WeightType& weight = op.weight();
   problem.x = DeviceBuffer(m * op.k() * Bytes(op.activation()));
-  const bool eight = Bytes(op.activation()) == 1;
+  const bool eight = Bytes(op.compute()) == 1;  // products of 16 bits keep what any operands have
   const OperandDraw draw = DrawFor(op);
   if (!eight) {
-    FillUniform(op.activation(), -1, 1, random, problem.x.span());
+    const double most = op.activation() != DataType::kI8 ? 1 : draw.small_x != 0 ? draw.small_x : 127;
+    FillUniform(op.activation(), -most, most, random, problem.x.span());
   } else if (draw.small_x != 0) {
     FillWhole(op.activation(), draw.small_x, random, problem.x.span());
   } else {
@@ -123,6 +124,16 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
     problem.row_scale = DeviceBuffer(m * 4);
     std::memcpy(problem.row_scale.data(), row_scales.data(), m * 4);
   }
+  const bool groups = op.activation_scale() == ActivationScale::kGroup;
+  if (groups) {
+    problem.row_scale = DeviceBuffer(m * op.activation_scale_row_bytes());
+    const DataType type = op.activation_scale_type();
+    for (int64_t i = 0; i < problem.row_scale.size() / Bytes(type); i++) {
+      const double scale = type == DataType::kE8M0 ? std::exp2(random.Uniform(-20, 3))
+                                                   : random.Uniform(draw.least_scale, draw.greatest_scale);
+      StoreElement(type, problem.row_scale.data(), i, static_cast<float>(scale));
+    }
+  }
   if (op.scales_sums()) problem.sum_scale = static_cast<float>(random.Uniform(draw.least_scale, draw.greatest_scale));
   if (op.scales_output()) problem.output_scale = static_cast<float>(random.Uniform(-2, 2));
   if (op.residual()) {
@@ -137,7 +148,8 @@ absl::StatusOr<Problem> DrawProblem(const NormalizedOperator& op, int64_t m, uin
   if (!packed.ok()) return packed;
   std::vector<double> sums(m * op.n()), abs_sums(m * op.n());
   ReferenceMatmul(op, m, problem.x.span(), problem.codes, problem.scales, problem.zeros, problem.bias.span(),
-                  {problem.sum_scale, row_scales}, sums, abs_sums);
+                  {problem.sum_scale, row_scales, groups ? problem.row_scale.span() : std::span<uint8_t>()}, sums,
+                  abs_sums);
   problem.y.resize(m * op.columns());
   problem.magnitude.resize(m * op.columns());
   ReferenceEpilogue(op, sums, abs_sums, problem.output_scale, problem.residual.span(), ProductError(op), problem.y,
@@ -208,7 +220,8 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     arguments.base.m = static_cast<int>(rows);
     arguments.base.output_scale = problem.output_scale;
     arguments.base.sum_scale = problem.sum_scale;
-    arguments.base.row_scale = problem.row_scale.size() > 0 ? problem.row_scale.data() + first * 4 : nullptr;
+    const int64_t scale_row = op.activation_scale_row_bytes();
+    arguments.base.row_scale = scale_row > 0 ? problem.row_scale.data() + first * scale_row : nullptr;
     if (op.residual()) arguments.base.residual = in_place ? arguments.base.y : residual.data();
     for (const TensorMapSpec& map : spec.tensor_maps) {
       const bool is_x = map.operand != TensorOperand::kW;
@@ -245,8 +258,8 @@ absl::StatusOr<DeviceBuffer> RunProblem(const Problem& problem, const LaunchSpec
     input("zero", problem.zero);
     input("bias", problem.bias);
     if (problem.row_scale.size() > 0) {
-      launch.buffers.push_back(
-          {"row_scale", const_cast<uint8_t*>(problem.row_scale.data()) + first * 4, rows * 4, false, true});
+      launch.buffers.push_back({"row_scale", const_cast<uint8_t*>(problem.row_scale.data()) + first * scale_row,
+                                rows * scale_row, false, true});
     }
     launch.buffers.push_back({"x", x.data(), x.size(), false, true});
     if (residual.size() > 0) launch.buffers.push_back({"residual", residual.data(), residual.size(), false, true});

@@ -26,7 +26,7 @@ class BadInput(Home):
         self.refused_tune(["--w", "nf4", "--zeros", "original"], "--zeros")
 
     def test_formats_that_nothing_serves(self):
-        self.refused_tune(["--w", "nf4", "--a", "int8"], "int8 activations with nf4 weights", "nearest: a=fp16")
+        self.refused_tune(["--w", "nf4", "--a", "int8", "--scale", "fp32"], "int8", "nf4", "nearest: scale=fp16")
         self.refused_tune(["--w", "int4", "--scale", "fp32"], "fp32 scales", "nearest: scale=fp16")
         self.refused_tune(["--w", "mxfp4", "--group", "64"], "--group", "mxfp4", "groups of 32")
 

@@ -69,7 +69,8 @@ class Daemon(Home):
         _, address = self.start_daemon()
         self.assert_refused(self.tune("--w", "int9", "--server", address), 2, "--w", "int9")
         # A type that makes sense and that no schedule serves yet: what does is named.
-        self.assert_refused(self.tune("--w", "nf4", "--a", "int8", "--server", address), 2, "nf4", "nearest: a=fp16")
+        self.assert_refused(self.tune("--w", "nf4", "--scale", "fp32", "--server", address), 2, "fp32 scales",
+                            "nearest: scale=fp16")
         self.assert_refused(self.tune("--m", "0", "--server", address), 2, "--m")
 
 

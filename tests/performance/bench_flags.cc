@@ -70,7 +70,7 @@ Flags MakeFlags(BenchFlags& f) {
           {"--m", Text(f.m, "values or ranges: 1,16,1..4096")},
           {"--w", Text(f.w, "weight elements: int4,nf4,uint4,fp16,bf16")},
           {"--a", Text(f.a, "activation")},
-          {"--a-scale", Text(f.a_scale, "of 8-bit activations: none, tensor, row")},
+          {"--a-scale", Text(f.a_scale, "of 8-bit activations: none, tensor, row, group128")},
           {"--zeros", Text(f.zeros, "none, original, rescale, quantized")},
           {"--scale", Text(f.scale, "scale type")},
           {"--out", Text(f.out, "output type")},

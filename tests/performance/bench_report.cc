@@ -41,7 +41,7 @@ BenchRow MakeRow(const BenchResult& result) {
   row.op_text = op.ToString();
   row.w = op.weight().element.name;
   row.zeros = std::string(Name(op.weight().zeros));
-  row.a = std::string(Name(op.activation()));
+  row.a = op.activation_name();
   row.group = op.weight().has_scale ? op.weight().group : 0;
   row.m = result.problem.m;
   row.n = op.n();

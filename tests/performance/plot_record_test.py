@@ -37,6 +37,23 @@ class CommittedPlots(unittest.TestCase):
 
 
 class Scaling(unittest.TestCase):
+    def test_a_record_of_several_runs_has_every_bar_or_is_refused(self):
+        def run(a, weights, shapes=plot_scaling.SHAPES, digest="1"):
+            rows = [row(op=f"{a} {w} {n} {k}", a=a, w=w, n=n, k=k, m=m, us=1.0 + m)
+                    for w in weights for n, k in shapes for m in plot_scaling.MS]
+            return {**record("H100", rows), "schedules_digest": digest}
+        plain, bytes_ = run("fp16", plot_scaling.WEIGHTS), run("int8", plot_scaling.WEIGHTS[1:])
+        merged = plot_scaling.merge([plain, bytes_])
+        self.assertEqual(plot_scaling.missing(merged), [])
+        self.assertEqual(len(merged["rows"]), 4 * 2 * 9)
+        # Of another benchmark's shapes.
+        lacking = [run("fp16", ["fp16", "int8", "int2", "int1"]),
+                   run("fp16", ["int4"], [shape for shape in plot_scaling.SHAPES if shape[0] != 28672]), bytes_]
+        with self.assertRaisesRegex(ValueError, "int4 with fp16, 28672 x 8192, M = 4096"):
+            plot_scaling.merge(lacking)
+        with self.assertRaisesRegex(ValueError, "schedules_digest"):
+            plot_scaling.merge([plain, run("int8", ["int8"], digest="2")])
+
     def test_speed_is_over_the_rival_of_the_row_or_of_the_shape(self):
         rows = [row(w="fp16", group=0, us=10.0, cublaslt_fp16_us=12.0), row(w="int2", us=3.0, cublaslt_fp16_us=15.0),
                 row(a="int8", w="int8", us=4.0, cublaslt_fp16_us=0)]

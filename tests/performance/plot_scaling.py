@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Draws how time falls with the bits of the weights: the figure of the Ladder paper, one SVG for each GPU.
 
-Usage: plot_scaling.py [--table] [RECORD.json]; by default results/scaling/h100.json, drawn beside it. Panels are the
-shapes, once for each M; a bar is the speed of a weight type over cuBLASLt's fp16 product of the same run, one series
-for each activation type. --table prints the same as a Markdown table instead.
+Usage: plot_scaling.py [--table] [--merge RUN.json]... [RECORD.json]; by default results/scaling/h100.json, drawn beside
+it. Panels are the shapes, once for each M; a bar is the speed of a weight type over cuBLASLt's fp16 product of the same
+run, one series for each activation type. --table prints the same as a Markdown table instead. --merge first makes the record
+of what several runs of ladder-bench wrote, of one GPU and one set of sources, and fails where a bar is in none of them.
 """
 
 import argparse
@@ -17,6 +18,40 @@ RECORD = os.path.join(RESULTS, "scaling", "h100.json")
 WEIGHTS = ["fp16", "int8", "int4", "int2", "int1"]
 SERIES = {"fp16": (LADDER, "fp16 activations"), "int8": ("#12806a", "int8 activations, a scale for each row")}
 LEFT, TOP, PANEL_WIDTH, PANEL_HEIGHT, GAP, FOOT = 58, 96, 226, 150, 18, 70
+
+
+SHAPES = [(1024, 8192), (8192, 8192), (28672, 8192), (8192, 28672)]
+MS = [1, 4096]
+
+
+def missing(record):
+    """The figure's bars, (n, k, m, a, w), that no row measured."""
+    have = {(row["n"], row["k"], row["m"], row["a"], row["w"]) for row in record["rows"] if row["us"] > 0}
+    bars = [(n, k, m, a, w) for n, k in SHAPES for m in MS for a in SERIES for w in WEIGHTS
+            if not (a == "int8" and w == "fp16")]
+    return [bar for bar in bars if bar not in have]
+
+
+def merge(records):
+    """One record of several runs; a later run's row replaces an earlier one's of the same operator and M."""
+    merged, rows = dict(records[-1]), {}
+    for record in records:
+        for field in ("gpu", "schedules_digest"):
+            if record.get(field) != merged.get(field):
+                raise ValueError(f"the runs differ in {field}: {record.get(field)} and {merged.get(field)}")
+        rows.update({(row["op"], row["m"]): row for row in record["rows"] if row["us"] > 0})
+    merged["rows"] = list(rows.values())
+    lacking = missing(merged)
+    if lacking:
+        raise ValueError("no run has " + "; ".join(f"{w} with {a}, {n} x {k}, M = {m}" for n, k, m, a, w in lacking))
+    return merged
+
+
+def write(record, path):
+    head = {key: value for key, value in record.items() if key != "rows"}
+    rows = ",\n".join("  " + json.dumps(row) for row in record["rows"])
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(head)[:-1] + ',\n "rows": [\n' + rows + "\n]}\n")
 
 
 def rivals(rows):
@@ -117,9 +152,13 @@ def read(path):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="store_true", help="print a Markdown table: us (times as fast)")
+    parser.add_argument("--merge", action="append", default=[], metavar="RUN.json", help="make the record of this run, "
+                        "and of others")
     parser.add_argument("record", nargs="?", default=RECORD, metavar="RECORD.json")
     flags = parser.parse_args(arguments)
     try:
+        if flags.merge:
+            write(merge([read(path) for path in flags.merge]), flags.record)
         record = read(flags.record)
     except (OSError, ValueError) as error:
         print(f"plot_scaling: {error}", file=sys.stderr)

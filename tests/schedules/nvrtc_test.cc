@@ -65,11 +65,14 @@ TEST_P(NvrtcTest, EveryKindOfCandidateCompiles) {
     PairCoverage coverage;
     size_t served = 0, turn = 0;
     for (const std::string file : {"quantised_operators.txt", "dense_operators.txt", "epilogue_operators.txt",
-                                   "width_operators.txt", "byte_tile_operators.txt"}) {
+                                   "width_operators.txt", "byte_tile_operators.txt", "widened_operators.txt"}) {
       const std::vector<NormalizedOperator> operators = ReadOperators(file);
-      // Of bytes a fifth, of the widths a seventh, the last (a table of 256 values) among them: only their decode is
-      // new.
-      const size_t step = file.starts_with("byte") ? 5 : file.starts_with("width") ? 7 * stride : stride;
+      // Of widened ones a fourth, of bytes a fifth, of the widths a seventh, the last (a table of 256 values) among
+      // them: only their decode is new.
+      const size_t step = file.starts_with("widened") ? 4 * stride
+                          : file.starts_with("byte")  ? 5
+                          : file.starts_with("width") ? 7 * stride
+                                                      : stride;
       for (size_t i = 0; i < operators.size(); ++i) {
         const int64_t m = schedule->name() == "decode" ? kM[turn++ % 2] : kM[turn++ % 5];
         if ((operators.size() - 1 - i) % step != 0 || !schedule->Supports(operators[i], m, *target).ok()) continue;
@@ -114,20 +117,31 @@ TEST_F(NvrtcTest, FirstChoicesOfTheMainShapesDoNotSpill) {
     bool residual = false;
     const char* a = "fp16";
   };
-  for (const Shape& shape :
-       {Shape{"int4", {1, 16, 64, 256, 4096}}, Shape{"nf4", {1, 16, 64, 256, 4096}},
-        Shape{"fp16", {1, 16, 64, 256, 4096}}, Shape{"int4", {1, 256, 4096}, "swiglu"},
-        Shape{"nf4", {16, 4096}, "gelu", true}, Shape{"fp16", {4096}, "silu", true}, Shape{"int8", {64, 4096}},
-        Shape{"fp8_e4m3", {1, 64, 4096}}, Shape{"fp8_e4m3", {64}, "", false, "bf16"},
-        Shape{"int8", {16}, "", false, "bf16"}, Shape{"int8", {1, 16, 64, 256, 4096}, "", false, "int8"},
-        Shape{"fp8_e4m3", {1, 16, 64, 256, 4096}, "", true, "fp8_e4m3"},
-        Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"}, Shape{"int4", {1, 64, 4096}, "", false, "int8"},
-        Shape{"int1", {1}, "", false, "int8"}, Shape{"int4", {1, 4096}, "", false, "fp8_e4m3"}}) {
+  for (const Shape& shape : {Shape{"int4", {1, 16, 64, 256, 4096}},
+                             Shape{"nf4", {1, 16, 64, 256, 4096}},
+                             Shape{"fp16", {1, 16, 64, 256, 4096}},
+                             Shape{"int4", {1, 256, 4096}, "swiglu"},
+                             Shape{"nf4", {16, 4096}, "gelu", true},
+                             Shape{"fp16", {4096}, "silu", true},
+                             Shape{"int8", {64, 4096}},
+                             Shape{"fp8_e4m3", {1, 64, 4096}},
+                             Shape{"fp8_e4m3", {64}, "", false, "bf16"},
+                             Shape{"int8", {16}, "", false, "bf16"},
+                             Shape{"int8", {1, 16, 64, 256, 4096}, "", false, "int8"},
+                             Shape{"fp8_e4m3", {1, 16, 64, 256, 4096}, "", true, "fp8_e4m3"},
+                             Shape{"fp8_e5m2", {4096}, "", false, "fp8_e4m3"},
+                             Shape{"int4", {1, 64, 4096}, "", false, "int8"},
+                             Shape{"int1", {1}, "", false, "int8"},
+                             Shape{"int4", {1, 4096}, "", false, "fp8_e4m3"},
+                             Shape{"mxfp8", {1, 16, 64, 256, 4096}, "", false, "mxfp8"},
+                             Shape{"mxfp4", {64, 4096}, "", false, "mxfp8"},
+                             Shape{"nvfp4", {64}, "", false, "fp8_e4m3"},
+                             Shape{"mxfp8", {64, 4096}}}) {
     for (const int64_t m : shape.m) {
       OperatorDescriptor d;
       d.a = shape.a;
       d.w = shape.w;
-      if (d.a != "fp16" && d.a != "bf16") d.a_scale = "row";
+      if (d.a == "int8" || d.a.starts_with("fp8")) d.a_scale = "row";
       d.act = shape.act;
       d.residual = d.output_scale = d.bias = shape.residual;
       d.n = 8192;

@@ -49,7 +49,9 @@ absl::Status LoadedKernel::Enqueue(const NormalizedOperator& op, int64_t m, Devi
     base.workspace = workspace;
     base.m = static_cast<int32_t>(rows);
     base.output_scale = epilogue.output_scale;
-    if (epilogue.row_scale != 0) base.row_scale = epilogue.row_scale + static_cast<DevicePointer>(first * 4);
+    if (epilogue.row_scale != 0) {
+      base.row_scale = epilogue.row_scale + static_cast<DevicePointer>(first * op.activation_scale_row_bytes());
+    }
     base.sum_scale = epilogue.sum_scale;
     if (epilogue.residual != 0) base.residual = epilogue.residual + static_cast<DevicePointer>(first * y_row_bytes);
     for (const TensorMapSpec& map : spec_.tensor_maps) {

@@ -18,7 +18,7 @@ struct WeightPointers {
 struct EpilogueArguments {
   DevicePointer residual = 0;  // as y; 0: none
   float output_scale = 1;
-  DevicePointer row_scale = 0;  // [m] in fp32; 0: none
+  DevicePointer row_scale = 0;  // [m] in fp32, or of each row's groups; 0: none
   float sum_scale = 1;
 };
 

@@ -71,7 +71,7 @@ struct ReferenceArguments {
   DevicePointer row_scale;
   float sum_scale;
   int32_t bias_type;
-  int32_t bits, unused;
+  int32_t bits, x_group;
 };
 
 struct CompareResult {

@@ -102,7 +102,13 @@ absl::Status SupportKernels::Reference(const NormalizedOperator& op, int64_t fir
     arguments.residual = epilogue.residual + static_cast<DevicePointer>(first * op.columns() * Bytes(op.out()));
   }
   arguments.output_scale = epilogue.output_scale;
-  if (epilogue.row_scale != 0) arguments.row_scale = epilogue.row_scale + static_cast<DevicePointer>(first * 4);
+  if (epilogue.row_scale != 0) {
+    arguments.row_scale = epilogue.row_scale + static_cast<DevicePointer>(first * op.activation_scale_row_bytes());
+  }
+  if (op.activation_group() != 0) {
+    arguments.x_group = std::countr_zero(static_cast<uint64_t>(op.activation_group())) +
+                        256 * static_cast<int32_t>(op.activation_scale_type());
+  }
   arguments.sum_scale = epilogue.sum_scale;
   arguments.bias_type = static_cast<int32_t>(op.bias_type());
   arguments.product_error = static_cast<float>(ProductError(op));

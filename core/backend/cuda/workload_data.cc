@@ -157,14 +157,19 @@ absl::Status WorkloadData::Prepare(const Workload& workload, bool for_reference,
     LADDER_ASSIGN_OR_RETURN(y_, Memory::Allocate(y_bytes));
     const OperandDraw draw = DrawFor(op);
     const bool small = draw.small_x != 0;
-    const int32_t kind = Bytes(op.activation()) == 1 ? Codes8(op.activation(), small) : Uniform(op.activation());
+    // Products of 16 bits take all finite codes.
+    const bool fp8 = op.activation() == DataType::kE4M3 || op.activation() == DataType::kE5M2;
+    const int32_t kind = op.widens() && fp8            ? kRandomE4M3
+                         : Bytes(op.activation()) == 1 ? Codes8(op.activation(), small)
+                                                       : Uniform(op.activation());
     const auto greatest = static_cast<float>(Bytes(op.activation()) == 1 && small ? draw.small_x : 1);
     LADDER_RETURN_IF_ERROR(support.Random(
         Matrix(x_.pointer(), workload.m, op.k(), kind, workload.seed, kX, -greatest, greatest), stream_));
-    if (op.activation_scale() == ActivationScale::kRow) {
-      LADDER_ASSIGN_OR_RETURN(row_scale_, Memory::Allocate(workload.m * 4));
-      LADDER_RETURN_IF_ERROR(support.Random(Matrix(row_scale_.pointer(), 1, workload.m, kRandomF32, workload.seed,
-                                                   kRowScale, draw.least_scale, draw.greatest_scale),
+    if (const int64_t bytes = op.activation_scale_row_bytes(); bytes != 0) {
+      LADDER_ASSIGN_OR_RETURN(row_scale_, Memory::Allocate(workload.m * bytes));
+      const DataType type = op.activation_scale_type();
+      LADDER_RETURN_IF_ERROR(support.Random(Matrix(row_scale_.pointer(), workload.m, bytes / Bytes(type), Uniform(type),
+                                                   workload.seed, kRowScale, draw.least_scale, draw.greatest_scale),
                                             stream_));
     }
     if (op.residual()) {
