@@ -114,6 +114,7 @@ absl::StatusOr<std::vector<Measurement>> TimeInterleaved(const std::vector<Enque
     Measurement measurement;
     measurement.median_us = Median(times);
     std::vector<double> deviations;
+    deviations.reserve(times.size());
     for (const double us : times) deviations.push_back(std::fabs(us - measurement.median_us));
     measurement.spread_us = Median(deviations);
     measurement.repeats = repeats;
