@@ -22,7 +22,6 @@ static float to_float(BF16, u32 bits) { return BFloat16ToFloat(static_cast<uint1
 static float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 static float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
 static float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
-static float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
 static void __syncthreads() {}
 #define __shared__ static
 #define __align__(bytes)
