@@ -326,10 +326,10 @@ class Quantize(Home):
         self.quantize("w.npy", "--w", "uint4", "--group", -1, folder="unsigned")
         codes = unpacked(read_npy(f"{self.home}/unsigned/codes.npy")[0], 4, 8)[0]
         self.assertEqual([codes[i] for i in (0, 1, 5, 6, 7)], [0, 15, 0, 0, 0])
-        # Beyond the scales' range: the largest scale, the largest code.
+        # Beyond the scales' range: the largest scale that takes no code (-8 at most) out of fp16, the largest code.
         self.write("huge.npy", npy([[1e30, -1e30] + [0.0] * 14]))
         self.quantize("huge.npy", "--w", "int4", "--group", -1, folder="huge")
-        self.assertEqual(read_npy(f"{self.home}/huge/scales.npy")[0], [[65504.0]])
+        self.assertEqual(read_npy(f"{self.home}/huge/scales.npy")[0], [[65504.0 / 8]])
         self.assertEqual(unpacked(read_npy(f"{self.home}/huge/codes.npy")[0], 4, 16)[0][:2], [7, 8])
         for zeros in ("original", "rescale"):
             self.quantize("huge.npy", "--w", "uint4", "--group", -1, "--zeros", zeros, folder=zeros)
