@@ -39,13 +39,13 @@ class MatmulState;
 // half of W's n rows (and of the bias) are the gate's, the second half up's, and Y[m, n / 2] = silu(gate + bias) * (up
 // + bias) * output_scale + residual; packing interleaves them. Empty strings mean the service's default.
 struct MatmulDescriptor {
-  std::string a = "fp16";          // fp16, bf16, int8, fp8_e4m3, fp8_e5m2, mxfp8_e4m3, mxfp8_e5m2
-  std::string a_scale{};           // fp32 factors of 8-bit activations, given at launch: none, tensor, row, group128
-  std::string w = "int4";          // int4, uint4, fp4_e2m1, nf4, fp16, bf16; with w_table, a name for people only
-  std::vector<float> w_table{};    // an element of the user's own: the values of its 2^b codes
-  std::string scale{};             // default: the type of a, or bf16 for mxfp8 and fp16 for others of 8 bits
-  std::string zeros{};             // none, original, rescale, quantized
-  std::string out{};               // fp16, bf16, fp32; default: as scale's
+  std::string a = "fp16";        // fp16, bf16, int8, fp8_e4m3, fp8_e5m2, mxfp8_e4m3, mxfp8_e5m2
+  std::string a_scale{};         // fp32 factors of 8-bit activations, given at launch: none, tensor, row, group128 ...
+  std::string w = "int4";        // int4, uint4, fp4_e2m1, nf4, fp16, bf16; with w_table, a name for people only
+  std::vector<float> w_table{};  // an element of the user's own: the values of its 2^b codes
+  std::string scale{};           // default: the type of a, or bf16 for mxfp8 and fp16 for others of 8 bits
+  std::string zeros{};           // none, original, rescale, quantized
+  std::string out{};             // fp16, bf16, fp32; default: as scale's
   std::optional<int64_t> group{};  // consecutive k per scale; -1: one scale per output channel
   bool tensor_scale = false;       // an fp32 factor of the whole weight, given at launch; nvfp4 always has one
   bool bias = false;               // added in fp32; of the type of a, of Y's where that has 8 bits
@@ -112,8 +112,8 @@ struct LaunchArguments {
   float output_scale = 1;  // of operators that have one; a captured graph keeps its value
   float tensor_scale = 1;  // of weights that have one; likewise
   float a_scale = 1;       // of activations that have one for all; likewise
-  // Of activations that have one for each row: [m] in fp32; for each of its groups of 128: [m, K / 128] in fp32; of
-  // mxfp8: [m, K / 32] in e8m0, aligned to 4 bytes.
+  // Of activations that have one for each row: [m] in fp32; for each of its groups of g: [m, K / g] in fp32; of mxfp8:
+  // [m, K / 32] in e8m0, aligned to 4 bytes.
   const void* row_scale = nullptr;
   void* y =
       nullptr;  // [m, N] ([m, N / 2] with swiglu), contiguous, aligned to 16 bytes; overlaps no input but the residual

@@ -44,7 +44,7 @@ double Gamma8(const NormalizedOperator& op) {
 }
 
 // Factors of sums of 8-bit operands, each product rounded once: by channel, row, tensor. Scales of activations per
-// group are powers of two and enter the compute type exactly, as do the codes.
+// group multiply the codes instead: WidenRoundoff.
 double SumScaling(const NormalizedOperator& op) { return Bytes(op.activation()) == 1 ? 3 * kFloatRoundoff : 0; }
 
 // A decode is exact for integers (with integer zeros) and for tables whose values the compute type holds (small

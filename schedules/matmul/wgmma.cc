@@ -65,12 +65,11 @@ int64_t FactorBytes(const NormalizedOperator& op) {
   return 0;
 }
 
-bool CanScaleWeights(const NormalizedOperator& op) { return ScaledWeightsFit(op); }
 // The sums can be scaled where zeros are not added after it and a stage has one scale, or two (MX weights with fp16):
 // waiting for products twice a stage costs more than scaling weights.
 bool ScalesHalves(const NormalizedOperator& op) { return op.weight().group == 32 && op.k() != 32; }
 bool CanScaleSums(const NormalizedOperator& op) {
-  return (OneFactor(op) || (ScalesHalves(op) && !CanScaleWeights(op))) && op.weight().zeros != ZeroMode::kRescale;
+  return (OneFactor(op) || (ScalesHalves(op) && !ScaledWeightsFit(op))) && op.weight().zeros != ZeroMode::kRescale;
 }
 
 struct Parameters {
@@ -133,7 +132,7 @@ class WgmmaSchedule final : public Schedule {
     if (op.k() * Bytes(op.activation()) % 16 != 0) {
       return absl::UnimplementedError("TMA needs rows of x that are multiples of 16 bytes");
     }
-    if (!CanScaleWeights(op) && !CanScaleSums(op)) {
+    if (!ScaledWeightsFit(op) && !CanScaleSums(op)) {
       return absl::UnimplementedError(
           "these scales may overflow fp16 weights, and sums are scaled in groups of 32 or multiples of 64 only");
     }
@@ -281,11 +280,11 @@ class WgmmaSchedule final : public Schedule {
                              static_cast<double>(shape.rows()) * op.weight().element.bits / 8);
     for (const bool in_weights : {true, false}) {
       p.scale_in_weights = in_weights;
-      if (in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) continue;
+      if (in_weights ? !ScaledWeightsFit(op) : !CanScaleSums(op)) continue;
       // Scaling sums costs least where there is one group (nothing to keep apart) or few tokens.
       const bool per_channel = op.weight().group == op.k();
       if (in_weights && per_channel && CanScaleSums(op)) continue;
-      if (!in_weights && !per_channel && shape.tokens > 64 && CanScaleWeights(op)) continue;
+      if (!in_weights && !per_channel && shape.tokens > 64 && ScaledWeightsFit(op)) continue;
       int kept = 0;
       for (const int steps : {4, 2, 1}) {
         p.steps = steps;
@@ -340,7 +339,8 @@ class WgmmaSchedule final : public Schedule {
       return bad("steps=4 takes k blocks in pairs, and their number or that of the stages is odd");
     }
     if (KBlocks(op) / Unroll(op, p) < p.shape.splits * p.shape.depth) return bad("fewer turns along K than its parts");
-    if (p.scale_in_weights ? !CanScaleWeights(op) : !CanScaleSums(op)) return bad("the scales cannot be applied there");
+    if (p.scale_in_weights ? !ScaledWeightsFit(op) : !CanScaleSums(op))
+      return bad("the scales cannot be applied there");
     if (!CanDecode(op, p.pair_table)) return bad("the weight is not decoded so");
     if (!Fits(op, p, target.limits)) return bad("needs more registers than the launch allots");
     if (FitStages(p.shape, target.limits, StageBytes(op, p.shape), OtherBytes(op, p), p.shape.stages, p.shape.stages) ==

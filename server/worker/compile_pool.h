@@ -27,8 +27,8 @@ struct CompilePoolOptions {
 };
 
 // Starts no process before the first call, and all with the first compilation, which others follow. Workers stay for
-// the next request. A request on which a worker dies is tried
-// once more on a fresh one; one that killed two workers is refused from then on (PermissionDenied).
+// the next request. A request on which a worker dies is tried once more on a fresh one; one that killed two workers is
+// refused from then on (PermissionDenied).
 class WorkerCompiler final : public Compiler {
  public:
   explicit WorkerCompiler(CompilePoolOptions options);

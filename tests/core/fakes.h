@@ -23,7 +23,7 @@ namespace ladder {
 class FakeSchedule : public Schedule {
  public:
   FakeSchedule(std::string name, int count, double predicted_us)
-      : count_(count), name_(name), predicted_us_(predicted_us) {}
+      : count_(count), name_(std::move(name)), predicted_us_(predicted_us) {}
   absl::string_view name() const override { return name_; }
   int revision() const override { return revision_; }
   absl::Status Supports(const NormalizedOperator&, int64_t, const Target&) const override {
@@ -147,6 +147,15 @@ class FakeDevice : public Device {
   std::vector<int64_t> prepared;                          // rows
   std::set<std::pair<std::string, int64_t>> verified_at;  // candidate and rows
 };
+
+// A catalog of one FakeSchedule, "near", with so many candidates.
+inline ScheduleCatalog NearCatalog(int count) {
+  ScheduleCatalog catalog;
+  catalog.schedules.push_back(std::make_unique<FakeSchedule>("near", count, 1.0));
+  catalog.sources_digest = "sources 1";
+  catalog.support.text = "support";
+  return catalog;
+}
 
 inline NormalizedOperator SmallOperator() {
   OperatorDescriptor d;

@@ -345,10 +345,7 @@ TEST_F(KernelServiceTest, ADeviceThatIsDownIsAnErrorAndNoRanking) {
 }
 
 TEST_F(KernelServiceTest, ARefreshThatNobodySurvivesSearchesAgain) {
-  ScheduleCatalog catalog;
-  catalog.sources_digest = "sources 1";
-  catalog.support.text = "support";
-  catalog.schedules.push_back(std::make_unique<FakeSchedule>("near", 12, 1.0));
+  ScheduleCatalog catalog = NearCatalog(12);
   KernelService service(catalog, store_, compiler_, &device_);
   TuningOptions options;
   options.candidates = 2;

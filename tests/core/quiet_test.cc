@@ -18,12 +18,7 @@ constexpr DeviceConditions kShared = {.other_processes = 1};
 
 class QuietTest : public testing::Test {
  protected:
-  QuietTest() {
-    catalog_.schedules.push_back(std::make_unique<FakeSchedule>("near", 4, 1.0));
-    catalog_.sources_digest = "sources 1";
-    catalog_.support.text = "support";
-    options_.candidates = 4;
-  }
+  QuietTest() { options_.candidates = 4; }
   absl::StatusOr<Acquired> Tune() {
     KernelService service(catalog_, store_, compiler_, &device_);
     const absl::Time begin = absl::Now();
@@ -33,7 +28,7 @@ class QuietTest : public testing::Test {
     return acquired;
   }
 
-  ScheduleCatalog catalog_;
+  const ScheduleCatalog catalog_ = NearCatalog(4);
   InMemoryKernelStore store_;
   FakeCompiler compiler_;
   FakeDevice device_;

@@ -12,12 +12,7 @@ namespace {
 
 class RepeatTest : public testing::Test {
  protected:
-  RepeatTest() {
-    catalog_.schedules.push_back(std::make_unique<FakeSchedule>("near", 6, 1.0));
-    catalog_.sources_digest = "sources 1";
-    catalog_.support.text = "support";
-  }
-  ScheduleCatalog catalog_;
+  const ScheduleCatalog catalog_ = NearCatalog(6);
   FakeCompiler compiler_;
   FakeDevice device_;
   const BenchProblem problem_ = {SmallOperator(), 16};

@@ -49,7 +49,8 @@ inline TuningRecord SampleRecord(int64_t n, int64_t m, const std::string& binary
   winner.launch.threads = 512;
   winner.launch.shared_bytes = 65536;
   winner.launch.max_m = 8;
-  winner.launch.tensor_maps = {{TensorOperand::kX, 64, 128, 128}, {TensorOperand::kW, 32, 16, 64}};
+  winner.launch.tensor_maps = {
+      {TensorOperand::kX, 64, 128, 128}, {TensorOperand::kW, 32, 16, 64}, {TensorOperand::kXTail, 64, 128, 128}};
   winner.launch.workspace_bytes_per_m_tile = 4096;
   winner.launch.dependent_launch = true;
   winner.numerics.scale_in_weights = true;
